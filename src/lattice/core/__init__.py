@@ -1,0 +1,1 @@
+"""The domain, pure: no files, no clock, no randomness, no environment, no processes."""

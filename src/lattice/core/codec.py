@@ -1,0 +1,247 @@
+"""Bytes to events and back: compact JSON, keys sorted, a checksum a line, tolerant of what is newer.
+
+Each line that this version writes carries `prev` (the id of the event before it, null for the first)
+and `crc` (CRC-32 of the line without the `crc` member, eight hex digits). A line without them was
+written by an earlier tool and is believed as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lattice.core.events import KINDS, Event, Foreign, TaskEvent
+from lattice.errors import ValidationError
+
+EVENT_BYTES_MAX = 4 << 20
+
+
+class BadLine(ValueError):
+    """A line that is not an event; the text says why."""
+
+
+def encode(event: Event) -> bytes:
+    """The event's line, newline included. Raises ValidationError for what JSON or the log cannot hold."""
+    shape: dict[str, Any] = {
+        "schema_version": 1,
+        "id": event.id,
+        "ts": event.ts,
+        "type": event.type,
+        "task_id": event.task_id,
+        "actor": event.actor,
+        "data": _data(event.body),
+        "prev": event.prev,
+    }
+    if event.agent_meta:
+        shape["agent_meta"] = event.agent_meta
+    if event.provenance:
+        shape["provenance"] = event.provenance
+    if event.batch is not None:
+        shape["batch"] = event.batch
+    bare = dump(shape)
+    shape["crc"] = f"{zlib.crc32(bare):08x}"
+    line = dump(shape) + b"\n"
+    if len(line) > EVENT_BYTES_MAX:
+        raise ValidationError(
+            f"The event is too large: {len(line)} bytes; the limit is {EVENT_BYTES_MAX}.",
+            hint="Attach long text as a file: lattice attach TASK FILE",
+        )
+    return line
+
+
+def dump(shape: object) -> bytes:
+    """Compact, sorted, ASCII JSON. Raises ValidationError for NaN, lone surrogates and too deep nesting."""
+    try:
+        text = json.dumps(shape, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (ValueError, TypeError, RecursionError) as refused:
+        raise ValidationError(f"This cannot be written as JSON: {refused}") from refused
+    if "\\ud" in text:
+        refuse_surrogates(text)
+    return text.encode("ascii")
+
+
+def refuse_surrogates(escaped: str) -> None:
+    """Raise ValidationError where escaped JSON text holds half a surrogate pair."""
+    try:
+        json.dumps(json.loads(escaped), ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as lone:
+        raise ValidationError("The text is not valid Unicode: it holds half of a surrogate pair.") from lone
+
+
+def decode(line: bytes) -> Event:
+    """The event in one line (without its newline). Raises BadLine saying what is wrong."""
+    shape = parse(line)
+    crc = shape.get("crc")
+    if crc is not None and not (isinstance(crc, str) and _sums_up(line, crc)):
+        raise BadLine("its checksum does not fit")
+    if crc is None and "prev" in shape:
+        raise BadLine("its checksum is missing")
+    for key in ("id", "ts", "type", "task_id"):
+        if not isinstance(shape.get(key), str):
+            raise BadLine(f"{key!r} is missing or not a text")
+    actor, data = shape.get("actor"), shape.get("data", {})
+    if not isinstance(actor, (str, dict)) or not isinstance(data, dict):
+        raise BadLine("'actor' or 'data' is not of its form")
+    for key, form in _OPTIONAL.items():
+        if not form(shape.get(key)):
+            raise BadLine(f"{key!r} is not of its form")
+    return Event(
+        id=shape["id"],
+        ts=shape["ts"],
+        task_id=shape["task_id"],
+        actor=actor,
+        body=_body(shape["type"], data),
+        agent_meta=shape.get("agent_meta"),
+        provenance=shape.get("provenance"),
+        batch=_batch(shape.get("batch")),
+        prev=shape.get("prev"),
+        raw=shape,
+    )
+
+
+def chained(event: Event) -> bool:
+    """Whether the event, as read, says which one came before it."""
+    return event.raw is not None and "prev" in event.raw
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """A JSON object, strictly: UTF-8, no NaN, no duplicate keys, nesting within reason. Raises BadLine."""
+    try:
+        text = data.decode("utf-8")
+        shape = json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_unique)
+    except UnicodeDecodeError as off:
+        raise BadLine("it is not UTF-8") from off
+    except RecursionError as deep:
+        raise BadLine("it is nested too deep") from deep
+    except ValueError as off:
+        raise BadLine(f"it is not JSON ({off})") from off
+    if not isinstance(shape, dict):
+        raise BadLine("it is not a JSON object")
+    return shape
+
+
+def same_payload(event: Event, kind: str, data: Mapping[str, Any]) -> bool:
+    """Whether a stored event says what a retry would say."""
+    return event.type == kind and dump(_data(event.body)) == dump(data)
+
+
+def body_data(body: TaskEvent | Foreign) -> dict[str, Any]:
+    """The `data` member of an event with this body."""
+    return _data(body)
+
+
+def _data(body: TaskEvent | Foreign) -> dict[str, Any]:
+    if isinstance(body, Foreign):
+        return dict(body.data)
+    defaults = body._defaults
+    return {
+        name.rstrip("_"): value
+        for name, value in body.fields().items()
+        if name not in defaults or value != defaults[name]
+    }
+
+
+def _body(kind: str, data: Mapping[str, Any]) -> TaskEvent | Foreign:
+    known = KINDS.get(kind)
+    if known is None:
+        return Foreign(kind, data)
+    values: dict[str, Any] = {}
+    for name, form in _forms(known):
+        key = name.rstrip("_")
+        if key not in data:
+            if name in known._defaults:
+                continue
+            raise BadLine(f"a {kind} without {key!r}")
+        value = data[key]
+        if not form(value):
+            raise BadLine(f"{key!r} of a {kind} is not of its form")
+        values[name] = tuple(value) if isinstance(value, list) and form is not _anything else value
+    return known(**values)
+
+
+def _forms(kind: type[TaskEvent]) -> list[tuple[str, Callable[[Any], bool]]]:
+    annotations: dict[str, str] = kind.__annotations__
+    return [(name, _FORMS[annotations[name]]) for name in kind._fields]
+
+
+def _anything(value: Any) -> bool:
+    del value
+    return True
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_FORMS: Mapping[str, Callable[[Any], bool]] = {
+    "str": lambda value: isinstance(value, str),
+    "str | None": lambda value: value is None or isinstance(value, str),
+    "bool": lambda value: isinstance(value, bool),
+    "int": _is_whole,
+    "int | None": lambda value: value is None or _is_whole(value),
+    "float": _is_number,
+    "tuple[str, ...]": _is_texts,
+    "tuple[str, ...] | None": lambda value: value is None or _is_texts(value),
+    "tuple[int, ...]": lambda value: isinstance(value, list) and all(_is_whole(item) for item in value),
+    "Mapping[str, Any]": lambda value: isinstance(value, dict),
+    "Mapping[str, Any] | None": lambda value: value is None or isinstance(value, dict),
+    "Actor | None": lambda value: value is None or isinstance(value, (str, dict)),
+    "Any": _anything,
+}
+"""The forms of fields, by their annotation's text; a test holds that every field of every event has one."""
+
+
+_OPTIONAL: Mapping[str, Callable[[Any], bool]] = {
+    "prev": _FORMS["str | None"],
+    "agent_meta": _FORMS["Mapping[str, Any] | None"],
+    "provenance": _FORMS["Mapping[str, Any] | None"],
+}
+
+
+def _batch(value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    if isinstance(value, list) and len(value) == 2 and all(map(_is_whole, value)) and 1 <= value[0] <= value[1]:
+        return (value[0], value[1])
+    raise BadLine("'batch' is not of its form")
+
+
+def _sums_up(line: bytes, crc: str) -> bool:
+    # The member is cut out of the bytes as they are, so that the sum does not hang on how JSON is spelled.
+    # An actor's own members come before it, so the first place that looks like it need not be it.
+    member = f'"crc":"{crc}",'.encode()
+    at = line.find(member)
+    while at >= 0:
+        if f"{zlib.crc32(line[:at] + line[at + len(member) :]):08x}" == crc:
+            return True
+        at = line.find(member, at + 1)
+    return False
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits[:20]} is too large a number")
+    return number
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    shape = dict(pairs)
+    if len(shape) != len(pairs):
+        raise ValueError("a key stands twice")
+    return shape

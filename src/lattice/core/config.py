@@ -1,0 +1,162 @@
+"""The board's settings: what `config.json` says, typed, with what it leaves out filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lattice.core.record import Record
+from lattice.errors import ConfigError
+
+PRIORITIES = ("critical", "high", "medium", "low")
+URGENCIES = ("immediate", "high", "normal", "low")
+COMPLEXITIES = ("low", "medium", "high")
+TASK_TYPES = ("task", "bug", "spike", "chore")
+ROLES = ("review",)
+
+STATUSES: Mapping[str, str] = {
+    "backlog": "Noted down; nobody works on it yet.",
+    "in_planning": "Being thought through: scope, approach, open questions.",
+    "planned": "The plan stands; work can begin.",
+    "in_progress": "Somebody is working on it.",
+    "review": "The work is finished and waits for a second pair of eyes.",
+    "done": "Reviewed and delivered.",
+    "blocked": "Waits for something outside the task.",
+    "needs_human": "Waits for a person's decision.",
+    "cancelled": "Given up; nothing more will happen.",
+}
+TRANSITIONS: Mapping[str, tuple[str, ...]] = {
+    "backlog": ("in_planning", "planned", "cancelled"),
+    "in_planning": ("planned", "needs_human", "cancelled"),
+    "planned": ("in_progress", "review", "blocked", "needs_human", "cancelled"),
+    "in_progress": ("review", "blocked", "needs_human", "cancelled"),
+    "review": ("done", "in_progress", "in_planning", "needs_human", "cancelled"),
+    "done": (),
+    "blocked": ("in_planning", "planned", "in_progress", "cancelled"),
+    "needs_human": ("in_planning", "planned", "in_progress", "review", "cancelled"),
+    "cancelled": (),
+}
+UNIVERSAL_TARGETS = ("needs_human", "cancelled")
+WIP_LIMITS: Mapping[str, int] = {"in_progress": 10, "review": 5}
+
+
+class CompletionPolicy(Record):
+    """What a task must have before it may enter a status."""
+
+    require_roles: tuple[str, ...] = ()
+    require_assigned: bool = False
+
+
+class Config(Record):
+    """A board's settings. `raw` is the file as it came, so that what is newer is kept when it is written."""
+
+    statuses: tuple[str, ...]
+    transitions: Mapping[str, tuple[str, ...]]
+    universal_targets: tuple[str, ...]
+    roles: tuple[str, ...]
+    completion_policies: Mapping[str, CompletionPolicy]
+    task_types: tuple[str, ...]
+    default_status: str
+    default_priority: str
+    default_actor: str | None
+    project_code: str | None
+    subproject_code: str | None
+    instance_id: str
+    worktree_root: str | None
+    raw: Mapping[str, object]
+
+    @property
+    def short_id_prefix(self) -> str | None:
+        """What short ids begin with, `LAT` or `LAT-F`, or None where the board has no project code."""
+        if self.project_code is None:
+            return None
+        return f"{self.project_code}-{self.subproject_code}" if self.subproject_code else self.project_code
+
+
+def new_config(
+    *, instance_id: str, project_code: str | None, default_actor: str | None, **given: object
+) -> dict[str, object]:
+    """The content of a new board's `config.json`. `given` holds optional keys; None leaves a key out."""
+    settings: dict[str, object] = {
+        "schema_version": 1,
+        "default_status": "backlog",
+        "default_priority": "medium",
+        "task_types": list(TASK_TYPES),
+        "workflow": {
+            "statuses": list(STATUSES),
+            "descriptions": dict(STATUSES),
+            "transitions": {status: list(targets) for status, targets in TRANSITIONS.items()},
+            "universal_targets": list(UNIVERSAL_TARGETS),
+            "roles": list(ROLES),
+            "wip_limits": dict(WIP_LIMITS),
+        },
+        "workflow_preset": "classic",
+        "instance_id": instance_id,
+        "project_code": project_code,
+        "default_actor": default_actor,
+        **given,
+    }
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def parse_config(raw: object) -> Config:
+    """The settings in a parsed `config.json`. Raises ConfigError naming the key that is off."""
+    top = _mapping(raw, "config.json")
+    workflow = _mapping(top.get("workflow", {}), "workflow")
+    worker = _mapping(top.get("worker", {}), "worker")
+    transitions = _mapping(workflow.get("transitions", TRANSITIONS), "workflow.transitions")
+    statuses = _texts(workflow.get("statuses", list(STATUSES)), "workflow.statuses")
+    return Config(
+        statuses=statuses,
+        transitions={name: _texts(targets, f"workflow.transitions.{name}") for name, targets in transitions.items()},
+        universal_targets=_texts(workflow.get("universal_targets", []), "workflow.universal_targets"),
+        roles=_texts(workflow.get("roles", list(ROLES)), "workflow.roles"),
+        completion_policies=_policies(workflow.get("completion_policies", {})),
+        task_types=_texts(top.get("task_types", list(TASK_TYPES)), "task_types"),
+        default_status=_text(top.get("default_status", statuses[0] if statuses else "backlog"), "default_status"),
+        default_priority=_text(top.get("default_priority", "medium"), "default_priority"),
+        default_actor=_optional(top, "default_actor"),
+        project_code=_optional(top, "project_code"),
+        subproject_code=_optional(top, "subproject_code"),
+        instance_id=_text(top.get("instance_id", "inst_unnamed"), "instance_id"),
+        worktree_root=_optional(worker, "worktree_root"),
+        raw=top,
+    )
+
+
+def _policies(raw: object) -> dict[str, CompletionPolicy]:
+    policies = {}
+    for status, rules in _mapping(raw, "workflow.completion_policies").items():
+        key = f"workflow.completion_policies.{status}"
+        given = _mapping(rules, key)
+        policies[status] = CompletionPolicy(
+            require_roles=_texts(given.get("require_roles", []), f"{key}.require_roles"),
+            require_assigned=given.get("require_assigned") is True,
+        )
+    return policies
+
+
+def _mapping(value: object, key: str) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise _off(key, "an object")
+    return value
+
+
+def _texts(value: object, key: str) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+        raise _off(key, "a list of texts")
+    return tuple(value)
+
+
+def _text(value: object, key: str) -> str:
+    if not isinstance(value, str):
+        raise _off(key, "a text")
+    return value
+
+
+def _optional(raw: Mapping[str, object], key: str) -> str | None:
+    value = raw.get(key)
+    return None if value is None else _text(value, key)
+
+
+def _off(key: str, expected: str) -> ConfigError:
+    return ConfigError(f"The board's config.json is off at {key}: expected {expected}.", hint="Mend the file by hand.")

@@ -1,0 +1,389 @@
+"""Each event: the facts it carries, and its effect on a task.
+
+A field named with a trailing underscore stands for a JSON key that Python reserves (`from_`).
+A field without a default is always written; one with a default is written where it differs from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from lattice.core.actors import Actor
+from lattice.core.config import STATUSES
+from lattice.core.record import Record
+from lattice.core.task import ActiveRun, BranchLink, EvidenceRef, Relationship, Task
+from lattice.errors import ValidationError
+
+KINDS: dict[str, type[TaskEvent]] = {}
+"""Every event type that this version knows, by its name in the log."""
+
+
+class TaskEvent(Record):
+    """The body of an event. Subclasses name their `kind` and say what they do to a task."""
+
+    kind: ClassVar[str] = ""
+
+    def __init_subclass__(cls, kind: str, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.kind = kind
+        KINDS[kind] = cls
+
+    def apply(self, task: Task, event: Event) -> Task:
+        """The task after this event, but for what every event changes. Most events leave it as it is."""
+        del event
+        return task
+
+
+class Event(Record):
+    """One line of a log: who, when, on which task, and the body."""
+
+    id: str
+    ts: str  # UTC, to the second: 2026-11-20T23:39:05Z
+    task_id: str
+    actor: Actor
+    body: TaskEvent | Foreign
+    agent_meta: Mapping[str, Any] | None = None
+    provenance: Mapping[str, Any] | None = None
+    batch: tuple[int, int] | None = None
+    prev: str | None = None
+    raw: Mapping[str, Any] | None = None  # as it was read, newer keys included
+
+    @property
+    def type(self) -> str:
+        """The event's name in the log."""
+        return self.body.type_name if isinstance(self.body, Foreign) else self.body.kind
+
+
+class Foreign(Record):
+    """The body of an event that this version has no class for: custom (`x_…`) or newer. Kept as it came."""
+
+    type_name: str
+    data: Mapping[str, Any]
+
+
+def evolve(task: Task | None, event: Event) -> Task:
+    """The task after `event`. Raises ValidationError where the event cannot follow."""
+    body = event.body
+    if isinstance(body, TaskCreated):
+        if task is not None:
+            raise ValidationError(f"Task {task.name} exists already; {event.id} would create it a second time.")
+        return body.begin(event)
+    if task is None:
+        raise ValidationError(f"{event.id} ({event.type}) comes before the task was created.")
+    changed = task if isinstance(body, Foreign) else body.apply(task, event)
+    return changed.replace(updated_at=event.ts, last_event_id=event.id)
+
+
+# Tasks
+
+
+class TaskCreated(TaskEvent, kind="task_created"):
+    title: str
+    status: str
+    type: str
+    priority: str
+    short_id: str | None = None
+    urgency: str | None = None
+    complexity: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] | None = None
+    assigned_to: Actor | None = None
+    custom_fields: Mapping[str, Any] | None = None
+
+    def begin(self, event: Event) -> Task:
+        """The task that this event starts."""
+        given = self.fields()
+        return Task(
+            **(given | {"custom_fields": self.custom_fields or {}}),
+            id=event.task_id,
+            created_by=event.actor,
+            created_at=event.ts,
+            updated_at=event.ts,
+            done_at=event.ts if self.status == "done" else None,
+            last_status_changed_at=event.ts,
+            relationships_out=(),
+            evidence_refs=(),
+            branch_links=(),
+            comment_count=0,
+            reopened_count=0,
+            last_event_id=event.id,
+        )
+
+
+class TaskArchived(TaskEvent, kind="task_archived"):
+    pass
+
+
+class TaskUnarchived(TaskEvent, kind="task_unarchived"):
+    pass
+
+
+class ShortIdAssigned(TaskEvent, kind="task_short_id_assigned"):
+    short_id: str
+
+    def apply(self, task: Task, event: Event) -> Task:
+        return task.replace(short_id=self.short_id)
+
+
+class StatusChanged(TaskEvent, kind="status_changed"):
+    from_: str
+    to: str
+    force: bool = False
+    reason: str | None = None
+
+    def apply(self, task: Task, event: Event) -> Task:
+        return task.replace(
+            status=self.to,
+            last_status_changed_at=event.ts,
+            done_at=event.ts if self.to == "done" else None,
+            reopened_count=task.reopened_count + _is_earlier(self.to, self.from_),
+        )
+
+
+class AssignmentChanged(TaskEvent, kind="assignment_changed"):
+    from_: Actor | None
+    to: Actor | None
+
+    def apply(self, task: Task, event: Event) -> Task:
+        return task.replace(assigned_to=self.to)
+
+
+UPDATABLE = ("complexity", "description", "priority", "tags", "title", "type", "urgency")
+CUSTOM = "custom_fields."
+
+
+class FieldUpdated(TaskEvent, kind="field_updated"):
+    field: str
+    from_: Any
+    to: Any
+
+    def apply(self, task: Task, event: Event) -> Task:
+        if self.field.startswith(CUSTOM):
+            return task.replace(custom_fields={**task.custom_fields, self.field.removeprefix(CUSTOM): self.to})
+        if self.field not in UPDATABLE:
+            return task
+        if not _suits(self.field, self.to):
+            raise ValidationError(f"{event.id} sets {self.field} to what it cannot be.")
+        return task.replace(**{self.field: tuple(self.to) if isinstance(self.to, (list, tuple)) else self.to})
+
+
+def _suits(field: str, value: Any) -> bool:
+    if field == "tags":
+        return value is None or (isinstance(value, (list, tuple)) and all(isinstance(tag, str) for tag in value))
+    return isinstance(value, str) or (value is None and field in {"complexity", "description", "urgency"})
+
+
+# Talk and evidence
+
+
+class CommentAdded(TaskEvent, kind="comment_added"):
+    body: str
+    role: str | None = None
+    parent_id: str | None = None
+
+    def apply(self, task: Task, event: Event) -> Task:
+        counted = task.replace(comment_count=task.comment_count + 1)
+        return _with_evidence(counted, event.id, self.role, "comment")
+
+
+class CommentEdited(TaskEvent, kind="comment_edited"):
+    comment_id: str
+    body: str
+    previous_body: str | None = None
+    role: str | None = None
+
+    def apply(self, task: Task, event: Event) -> Task:
+        if self.role is None:
+            return task
+        return _with_evidence(_without_evidence(task, self.comment_id), self.comment_id, self.role, "comment")
+
+
+class CommentDeleted(TaskEvent, kind="comment_deleted"):
+    comment_id: str
+
+    def apply(self, task: Task, event: Event) -> Task:
+        return _without_evidence(task, self.comment_id).replace(comment_count=max(0, task.comment_count - 1))
+
+
+class ReactionAdded(TaskEvent, kind="reaction_added"):
+    comment_id: str
+    emoji: str
+
+
+class ReactionRemoved(TaskEvent, kind="reaction_removed"):
+    comment_id: str
+    emoji: str
+
+
+class ArtifactAttached(TaskEvent, kind="artifact_attached"):
+    artifact_id: str
+    role: str | None = None
+
+    def apply(self, task: Task, event: Event) -> Task:
+        return _with_evidence(task, self.artifact_id, self.role, "artifact")
+
+
+# Edges
+
+
+class RelationshipAdded(TaskEvent, kind="relationship_added"):
+    type: str
+    target_task_id: str
+    note: str | None = None
+
+    def apply(self, task: Task, event: Event) -> Task:
+        edge = Relationship(self.type, self.target_task_id, event.ts, event.actor, self.note)
+        return task.replace(relationships_out=(*task.relationships_out, edge))
+
+
+class RelationshipRemoved(TaskEvent, kind="relationship_removed"):
+    type: str
+    target_task_id: str
+
+    def apply(self, task: Task, event: Event) -> Task:
+        gone = (self.type, self.target_task_id)
+        return task.replace(
+            relationships_out=tuple(e for e in task.relationships_out if (e.type, e.target_task_id) != gone)
+        )
+
+
+class BranchLinked(TaskEvent, kind="branch_linked"):
+    branch: str
+    repo: str | None = None
+
+    def apply(self, task: Task, event: Event) -> Task:
+        return task.replace(
+            branch_links=(*task.branch_links, BranchLink(self.branch, self.repo, event.ts, event.actor))
+        )
+
+
+class BranchUnlinked(TaskEvent, kind="branch_unlinked"):
+    branch: str
+    repo: str | None = None
+
+    def apply(self, task: Task, event: Event) -> Task:
+        gone = (self.branch, self.repo)
+        return task.replace(branch_links=tuple(b for b in task.branch_links if (b.branch, b.repo) != gone))
+
+
+class GitEvent(TaskEvent, kind="git_event"):
+    action: str
+    sha: str | None = None
+    ref: str | None = None
+
+
+# Runs
+
+
+class ProcessRequested(TaskEvent, kind="process_requested"):
+    run_id: str
+    process_type: str
+    definition_digest: str
+    commit_sha: str | None
+    base_sha: str | None
+    timeout_s: float
+    host: str
+    deadline: str
+    queued: bool = False
+
+    def apply(self, task: Task, event: Event) -> Task:
+        run = ActiveRun(
+            run_id=self.run_id,
+            process_type=self.process_type,
+            state="requested",
+            actor=event.actor,
+            commit_sha=self.commit_sha,
+            host=self.host,
+            requested_at=event.ts,
+            started_at=None,
+            started_event_id=None,
+            timeout_s=self.timeout_s,
+            deadline=self.deadline,
+        )
+        return task.replace(active_processes=(*task.active_processes, run))
+
+
+class ProcessStarted(TaskEvent, kind="process_started"):
+    run_id: str
+    worktree_path: str | None
+    log_path: str
+    pid: int
+    engine: str
+    argv: tuple[str, ...]
+    commit_sha: str | None = None
+
+    def apply(self, task: Task, event: Event) -> Task:
+        return _with_run(task, self.run_id, state="running", started_at=event.ts, started_event_id=event.id)
+
+
+class ProcessStopRequested(TaskEvent, kind="process_stop_requested"):
+    run_id: str
+    reason: str | None = None
+
+    def apply(self, task: Task, event: Event) -> Task:
+        return _with_run(task, self.run_id, state="stopping")
+
+
+class ProcessCompleted(TaskEvent, kind="process_completed"):
+    run_id: str
+    started_event_id: str | None
+    commit_sha: str | None
+    duration_s: float
+    exit: int | None
+    result: str | None = None
+    artifact_ids: tuple[str, ...] = ()
+    usage: Mapping[str, Any] | None = None
+    salvage_ref: str | None = None
+    killed: tuple[int, ...] = ()
+
+    def apply(self, task: Task, event: Event) -> Task:
+        return _without_run(task, self.run_id)
+
+
+class ProcessFailed(TaskEvent, kind="process_failed"):
+    run_id: str
+    started_event_id: str | None
+    commit_sha: str | None
+    duration_s: float
+    error: str
+    cause: Mapping[str, Any]  # {"kind": setup|spawn|exit|signal|timeout|idle|cancelled|lost|verdict, …}
+    exit: int | None = None
+    artifact_ids: tuple[str, ...] = ()
+    usage: Mapping[str, Any] | None = None
+    salvage_ref: str | None = None
+    killed: tuple[int, ...] = ()
+
+    def apply(self, task: Task, event: Event) -> Task:
+        return _without_run(task, self.run_id)
+
+
+_ORDER = {status: place for place, status in enumerate(STATUSES)}
+
+
+def _is_earlier(to: str, from_: str) -> bool:
+    # The order is the standard one, not the board's: a fold hangs on the log alone, so that a
+    # changed configuration does not change what a rebuild gives.
+    return to in _ORDER and from_ in _ORDER and _ORDER[to] < _ORDER[from_]
+
+
+def _with_evidence(task: Task, ref_id: str, role: str | None, source_type: str) -> Task:
+    if role is None:
+        return task
+    return task.replace(evidence_refs=(*task.evidence_refs, EvidenceRef(ref_id, role, source_type)))
+
+
+def _without_evidence(task: Task, ref_id: str) -> Task:
+    return task.replace(evidence_refs=tuple(ref for ref in task.evidence_refs if ref.id != ref_id))
+
+
+def _with_run(task: Task, run_id: str, **changes: Any) -> Task:
+    return task.replace(
+        active_processes=tuple(
+            run.replace(**changes) if run.run_id == run_id else run for run in task.active_processes
+        )
+    )
+
+
+def _without_run(task: Task, run_id: str) -> Task:
+    return task.replace(active_processes=tuple(run for run in task.active_processes if run.run_id != run_id))

@@ -1,0 +1,146 @@
+"""A task: the state that its events add up to, and the form of its snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from lattice.core.actors import Actor
+from lattice.core.record import Record
+
+SNAPSHOT_SCHEMA = 1
+
+
+class Relationship(Record):
+    """An edge from the task that holds it."""
+
+    type: str
+    target_task_id: str
+    created_at: str
+    created_by: Actor
+    note: str | None = None
+
+
+class EvidenceRef(Record):
+    """A comment or an artifact that plays a role, such as `review`."""
+
+    id: str
+    role: str
+    source_type: str
+
+
+class BranchLink(Record):
+    """A git branch that belongs to the task."""
+
+    branch: str
+    repo: str | None
+    linked_at: str
+    linked_by: Actor
+
+
+class ActiveRun(Record):
+    """A run that has no end yet: what its events say. Whether it is alive, its lease says."""
+
+    run_id: str
+    process_type: str
+    state: str  # requested, running, stopping
+    actor: Actor
+    commit_sha: str | None
+    host: str | None
+    requested_at: str
+    started_at: str | None
+    started_event_id: str | None
+    timeout_s: float | None
+    deadline: str | None
+
+
+class Task(Record):
+    """The state of a task after its last event. Times are those of events, never of a clock."""
+
+    id: str
+    short_id: str | None
+    title: str
+    status: str
+    priority: str
+    urgency: str | None
+    complexity: str | None
+    type: str
+    description: str | None
+    tags: tuple[str, ...] | None
+    assigned_to: Actor | None
+    created_by: Actor
+    created_at: str
+    updated_at: str
+    done_at: str | None
+    last_status_changed_at: str
+    relationships_out: tuple[Relationship, ...]
+    evidence_refs: tuple[EvidenceRef, ...]
+    branch_links: tuple[BranchLink, ...]
+    comment_count: int
+    reopened_count: int
+    custom_fields: Mapping[str, Any]
+    last_event_id: str
+    active_processes: tuple[ActiveRun, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What people call it: the short id, else the id."""
+        return self.short_id or self.id
+
+    def run(self, run_id: str) -> ActiveRun | None:
+        """The run of this id, while it has no end."""
+        return next((run for run in self.active_processes if run.run_id == run_id), None)
+
+    def has_role(self, role: str) -> bool:
+        """Whether a comment or artifact plays this role."""
+        return any(ref.role == role for ref in self.evidence_refs)
+
+
+_LISTS: Mapping[str, type[Record]] = {
+    "relationships_out": Relationship,
+    "evidence_refs": EvidenceRef,
+    "branch_links": BranchLink,
+    "active_processes": ActiveRun,
+}
+
+
+def to_snapshot(task: Task) -> dict[str, Any]:
+    """The snapshot's JSON value (`format.md`), without the store's mark."""
+    shape = task.fields()
+    for key in _LISTS:
+        shape[key] = [item.fields() for item in shape[key]]
+    shape["tags"] = None if task.tags is None else list(task.tags)
+    shape["schema_version"] = SNAPSHOT_SCHEMA
+    return shape
+
+
+def from_snapshot(shape: Mapping[str, Any]) -> Task:
+    """The task in a snapshot that this version wrote. Raises KeyError or TypeError where it is another's."""
+    values = {name: shape[name] for name in Task._fields}
+    for key, kind in _LISTS.items():
+        values[key] = _records(kind, shape[key])
+    if values["tags"] is not None:
+        values["tags"] = tuple(values["tags"])
+    return Task(**values)
+
+
+_COUNTED = ("branch_links", "evidence_refs", "relationships_out")
+_COMPACT = (
+    "id", "short_id", "title", "status", "priority", "urgency", "complexity", "type", "assigned_to", "tags",
+    "comment_count", "reopened_count", "done_at", "last_status_changed_at",
+)  # fmt: skip
+
+
+def compact(task: Task) -> dict[str, Any]:
+    """The short JSON form: scalars, and counts in place of lists."""
+    shape = to_snapshot(task)
+    return {key: shape[key] for key in _COMPACT} | {f"{key[:-1]}_count": len(shape[key]) for key in _COUNTED[:2]} | {
+        "relationships_out_count": len(task.relationships_out)
+    }
+
+
+_R = TypeVar("_R", bound=Record)
+
+
+def _records(kind: type[_R], shapes: Sequence[Mapping[str, Any]]) -> tuple[_R, ...]:
+    return tuple(kind(**shape) for shape in shapes)
