@@ -1,0 +1,1 @@
+"""Where events live: a protocol and its implementations."""

@@ -1,0 +1,1 @@
+"""The store on files: one log a task, locks, snapshots, short ids."""

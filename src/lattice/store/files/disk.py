@@ -1,0 +1,120 @@
+"""The few things that are asked of a disk. All of the store's writes go through here, and faults are injected here.
+
+The rules are those of `docs/explanation/storage.md`: short writes are finished or taken back; a
+failed sync is never retried and never acknowledged (PostgreSQL's fsync lesson of 2018); what is
+derived is renamed into place without a sync, and believed only if its mark fits.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PRIVATE = 0o600
+_sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+
+
+class SyncFailed(OSError):
+    """The kernel could not say that the bytes are on the disk."""
+
+
+def read(path: Path) -> bytes | None:
+    """The file's bytes, or None where there is no such file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return read_from(descriptor, 0, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
+
+
+def read_from(descriptor: int, start: int, end: int) -> bytes:
+    """The bytes in [start, end), fewer where the file ends before."""
+    parts = []
+    while start < end:
+        part = os.pread(descriptor, end - start, start)
+        if not part:
+            break
+        parts.append(part)
+        start += len(part)
+    return b"".join(parts) if len(parts) != 1 else parts[0]
+
+
+def append(descriptor: int, data: bytes, size: int) -> None:
+    """Add `data` at the end of a file of `size` bytes that is open with O_APPEND, and sync it.
+
+    On an error the file is cut back to `size` and the error raised: SyncFailed where the sync
+    failed, else the OSError of the write.
+    """
+    try:
+        written = 0
+        while written < len(data):
+            written += os.write(descriptor, data[written:])
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
+    try:
+        _sync(descriptor)
+    except OSError as failed:
+        os.ftruncate(descriptor, size)
+        raise SyncFailed(*failed.args) from failed
+
+
+def cut(descriptor: int, size: int) -> None:
+    """Shorten the file to `size` bytes, durably."""
+    os.ftruncate(descriptor, size)
+    _sync(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Make a new name in the folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a new file that has to be there after a crash: synced, with its name. Raises FileExistsError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_APPEND, PRIVATE)
+    try:
+        append(descriptor, data, 0)
+    except OSError:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(descriptor)
+    sync_folder(path.parent)
+
+
+def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Put `data` in place of the file, whole or not at all.
+
+    Without `durable` nothing is synced: after a power cut the file may be old, new or empty, which
+    is right for a cache alone.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    try:
+        descriptor = os.open(draft, flags, PRIVATE)
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # A fresh clone: git carries no empty folders.
+        descriptor = os.open(draft, flags, PRIVATE)
+    try:
+        try:
+            written = 0
+            while written < len(data):
+                written += os.write(descriptor, data[written:])
+            if durable:
+                _sync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(draft, path)
+    except OSError:
+        os.unlink(draft)
+        raise
+    if durable:
+        sync_folder(path.parent)

@@ -1,0 +1,98 @@
+"""The store in memory: a double for tests that ships with the product, held to the same suite as the files."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from lattice.core.codec import encode
+from lattice.core.events import Event
+from lattice.core.task import Task
+from lattice.errors import NotFound
+
+
+class MemoryStore:
+    """Streams in dictionaries. Implements `lattice.store.protocol.Store`."""
+
+    def __init__(self) -> None:
+        self._streams: dict[str, tuple[Task, list[Event]]] = {}
+        self._lock = threading.RLock()
+        self._numbers = MemoryNumbers()
+
+    def exists(self, stream: str) -> bool:
+        return stream in self._streams
+
+    def task(self, stream: str) -> Task:
+        return self._stored(stream)[0]
+
+    def history(self, stream: str) -> tuple[Task, Sequence[Event]]:
+        task, events = self._stored(stream)
+        return task, list(events)
+
+    def tasks(self) -> Iterator[Task]:
+        for stream in sorted(self._streams):
+            yield self._streams[stream][0]
+
+    def resolve(self, short_id: str) -> str | None:
+        return self._numbers.tasks.get(short_id)
+
+    @contextmanager
+    def exclusive(self, stream: str, *, create: bool = False) -> Iterator[MemoryTail]:
+        with self._lock:
+            if not create and stream not in self._streams:
+                raise NotFound(f"Task {stream} not found.")
+            yield MemoryTail(self, stream)
+
+    @contextmanager
+    def numbering(self) -> Iterator[MemoryNumbers]:
+        with self._lock:
+            yield self._numbers
+
+    def _stored(self, stream: str) -> tuple[Task, list[Event]]:
+        if stream not in self._streams:
+            raise NotFound(f"Task {stream} not found.")
+        return self._streams[stream]
+
+
+class MemoryNumbers:
+    """The allocation of short ids."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, str] = {}
+        self._next: dict[str, int] = {}
+
+    def next(self, prefix: str) -> str:
+        number = self._next.get(prefix, 1)
+        self._next[prefix] = number + 1
+        return f"{prefix}-{number}"
+
+    def assign(self, short_id: str, task_id: str) -> None:
+        self.tasks[short_id] = task_id
+
+
+class MemoryTail:
+    """The end of one stream."""
+
+    def __init__(self, store: MemoryStore, stream: str) -> None:
+        self._store = store
+        self._stream = stream
+
+    @property
+    def task(self) -> Task | None:
+        kept = self._store._streams.get(self._stream)
+        return kept[0] if kept else None
+
+    @property
+    def last_event_id(self) -> str | None:
+        return self.task.last_event_id if self.task is not None else None
+
+    def find(self, event_id: str) -> Event | None:
+        kept = self._store._streams.get(self._stream)
+        return next((event for event in kept[1] if event.id == event_id), None) if kept else None
+
+    def append(self, events: Sequence[Event], task: Task) -> None:
+        for event in events:
+            encode(event)  # What the files could not hold is refused here too.
+        kept = self._store._streams.get(self._stream)
+        self._store._streams[self._stream] = (task, [*(kept[1] if kept else []), *events])
