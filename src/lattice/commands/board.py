@@ -1,0 +1,141 @@
+"""A board that was found: its folder, its settings, its store and its ledger."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from lattice.core.actors import parse_actor
+from lattice.core.codec import BadLine, parse
+from lattice.core.config import Config, parse_config
+from lattice.core.ids import is_id, parse_short_id
+from lattice.core.text import check_line
+from lattice.errors import ConfigError, InvalidId, MissingActor, NotFound, NotInitialized, ValidationError
+from lattice.ledger import Ledger, Signature
+from lattice.store.files import disk
+from lattice.store.files.board import FileStore
+from lattice.store.protocol import Store
+
+FOLDER = ".lattice"
+
+
+class SystemSource:
+    """The clock and the randomness of this machine."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def chance(self) -> int:
+        return int.from_bytes(os.urandom(10))
+
+
+class Board:
+    """What commands act on. `root` is the folder that holds `.lattice/`."""
+
+    def __init__(self, root: Path, config: Config, store: Store | None = None) -> None:
+        self.root = root
+        self.folder = root / FOLDER
+        self.config = config
+        self.store = store if store is not None else FileStore(self.folder)
+        self.ledger = Ledger(self.store, SystemSource())
+
+    def resolve(self, ref: str) -> str:
+        """The id of the task that `ref` names, by id or by short id. Raises InvalidId, NotFound."""
+        if is_id("task", ref):
+            return ref
+        short_id = parse_short_id(ref)
+        if short_id is None:
+            raise InvalidId(
+                f"Invalid task id: {ref[:80]!r}. Expected a short id such as {self.config.short_id_prefix or 'LAT'}-1, "
+                "or task_ and 26 characters.",
+                hint="See what there is: lattice list",
+            )
+        task_id = self.store.resolve(short_id)
+        if task_id is None:
+            raise NotFound(f"Short ID {short_id!r} not found.", hint="See what there is: lattice list")
+        return task_id
+
+
+def find_root(start: Path, environ: Mapping[str, str]) -> Path:
+    """The folder that contains `.lattice/`: `LATTICE_ROOT`, else the nearest one upwards. Raises NotInitialized."""
+    named = environ.get("LATTICE_ROOT")
+    if named:
+        if (Path(named) / FOLDER).is_dir():
+            return Path(named)
+        raise NotInitialized(f"LATTICE_ROOT is {named!r}, and there is no {FOLDER}/ in it.", hint="lattice init")
+    for folder in (start, *start.parents):
+        if (folder / FOLDER).is_dir():
+            return folder
+    raise NotInitialized(f"There is no board here: no {FOLDER}/ in {start} or above it.", hint="lattice init")
+
+
+def open_board(start: Path, environ: Mapping[str, str]) -> Board:
+    """The board for a working directory. Raises NotInitialized, ConfigError."""
+    root = find_root(start, environ)
+    return Board(root, read_config(root))
+
+
+def read_config(root: Path) -> Config:
+    """The settings of the board in `root`. Raises ConfigError, NotInitialized."""
+    path = root / FOLDER / "config.json"
+    try:
+        data = disk.read(path)
+    except OSError as refused:
+        raise ConfigError(f"{path} cannot be read: {refused.strerror}.", hint=f"ls -l {path}") from None
+    if data is None:
+        raise NotInitialized(f"{path} is missing.", hint="lattice init")
+    try:
+        return parse_config(parse(data))
+    except BadLine as off:
+        raise ConfigError(
+            f"{path} cannot be read: {off}.", hint="Mend the file by hand, or restore it from git."
+        ) from None
+
+
+def signature(
+    config: Config,
+    environ: Mapping[str, str],
+    *,
+    actor: str | None = None,
+    model: str | None = None,
+    session: str | None = None,
+    triggered_by: str | None = None,
+    on_behalf_of: str | None = None,
+    reason: str | None = None,
+) -> Signature:
+    """Who acts: what was given, else `LATTICE_ACTOR`, else the board's `default_actor`.
+
+    Raises MissingActor, InvalidActor, ValidationError.
+    """
+    name = actor or environ.get("LATTICE_ACTOR") or config.default_actor
+    if not name:
+        raise MissingActor(
+            "Nobody is named as the one who does this.",
+            hint="Add --actor human:ann, or set LATTICE_ACTOR, or default_actor in .lattice/config.json.",
+        )
+    meta = {"model": model, "session": session}
+    provenance = {
+        "triggered_by": triggered_by,
+        "on_behalf_of": parse_actor(on_behalf_of) if on_behalf_of else None,
+        "reason": reason,
+    }
+    for what, text in (meta | provenance).items():
+        if text is not None:
+            check_line(text, what.replace("_", " "), chars_max=10_000)
+    return Signature(
+        parse_actor(name),
+        {key: value for key, value in meta.items() if value is not None} or None,
+        {key: value for key, value in provenance.items() if value is not None} or None,
+    )
+
+
+def read_text_file(path: Path, what: str) -> str:
+    """A file's text, as UTF-8. Raises NotFound, ValidationError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFound(f"There is no file {str(path)!r} for the {what}.") from None
+    except (OSError, UnicodeDecodeError) as off:
+        raise ValidationError(f"The {what} cannot be read from {str(path)!r}: {off}") from None
