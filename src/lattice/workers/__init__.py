@@ -1,0 +1,1 @@
+"""Named agents that run against a task, each supervised to a certain end."""

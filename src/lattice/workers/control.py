@@ -1,0 +1,145 @@
+"""Ask a run to end, wait for its end, and clear away what was left."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from lattice.commands.board import Board
+from lattice.core.events import ProcessStopRequested
+from lattice.core.ids import is_id
+from lattice.core.record import Record
+from lattice.core.task import Task
+from lattice.core.text import check_line
+from lattice.errors import LatticeError, ValidationError
+from lattice.ledger import Signature
+from lattice.workers import liveness, worktree
+from lattice.workers.git import Repository
+from lattice.workers.launch import worktrees_of
+from lattice.workers.overview import RunView, find
+from lattice.workers.reconcile import mend
+from lattice.workers.runs import RunFolder, abandoned_drafts, all_runs
+
+DRAFT_AGE_S = 60.0
+"""How old the folder of a starter that never named its run must be before it counts as abandoned."""
+
+
+class Ended:
+    """Knows when a run is finished to its last step: when its lease can be shared, because nobody holds it.
+
+    A thread waits in flock(2), so that nothing is polled.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._event = threading.Event()
+        self._folder = folder
+        threading.Thread(target=self._watch, name=f"wait for {folder.run_id}", daemon=True).start()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Whether it ended within the time; without one, wait for good."""
+        return self._event.wait(timeout_s)
+
+    def _watch(self) -> None:
+        with contextlib.suppress(FileNotFoundError):  # Closed and cleared away: that is an end, too.
+            descriptor = os.open(self._folder.lease, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+            finally:
+                os.close(descriptor)
+        self._event.set()
+
+
+def stop(board: Board, ref: str, reason: str | None, by: Signature) -> tuple[RunView, bool]:
+    """Ask for the run's end: on the board first, then by waking its supervisor.
+
+    Returns the run, and whether there was something to stop. Raises NotFound, ValidationError.
+    """
+    if reason is not None:
+        check_line(reason, "reason")
+    liveness.refresh(board)
+    run = find(board, ref)
+    if run.ended:
+        return run, False
+
+    def decide(task: Task) -> list[ProcessStopRequested]:
+        active = task.run(run.run_id)
+        wanted = active is not None and active.state != "stopping"
+        return [ProcessStopRequested(run_id=run.run_id, reason=reason)] if wanted else []
+
+    board.ledger.transact(run.task_id, decide, by)
+    RunFolder(board.folder, run.run_id).poke()
+    return find(board, run.run_id), True
+
+
+def finish(board: Board, run_id: str) -> RunView:
+    """The run after its supervisor is gone: mended, should it have died. Raises LatticeError, OSError."""
+    folder = RunFolder(board.folder, run_id)
+    if not folder.is_closed():
+        mend(board, folder)
+    return find(board, run_id)
+
+
+class Cleared(Record):
+    """What `gc` did, and what it could not do."""
+
+    finished: tuple[str, ...]  # runs of dead supervisors that were ended
+    worktrees: tuple[str, ...]  # paths that were removed
+    folders: tuple[str, ...]  # what dead starters left
+    problems: tuple[str, ...]
+
+
+def gc(board: Board, environ: Mapping[str, str]) -> Cleared:
+    """Compare the log, git's list and the disk, and clear away what no live run owns."""
+    finished: list[str] = []
+    removed: list[str] = []
+    folders: list[str] = []
+    problems: list[str] = []
+    for folder in all_runs(board.folder):
+        if folder.is_closed() or folder.alive():
+            continue
+        try:
+            if mend(board, folder):
+                finished.append(folder.run_id)
+        except (LatticeError, OSError) as why:
+            problems.append(f"{folder.run_id}: {why}")
+    for draft in abandoned_drafts(board.folder, DRAFT_AGE_S, time.time()):
+        shutil.rmtree(draft, ignore_errors=True)
+        folders.append(draft.name)
+    try:
+        repo: Repository | None = Repository.discover(board.root)
+    except LatticeError:
+        repo = None
+    if repo is not None:
+        for path in _stray_worktrees(board, repo, environ):
+            try:
+                _clear(board, repo, path)
+                removed.append(str(path))
+            except (LatticeError, OSError) as why:
+                problems.append(f"{path}: {why}")
+    return Cleared(tuple(finished), tuple(removed), tuple(folders), tuple(problems))
+
+
+def _stray_worktrees(board: Board, repo: Repository, environ: Mapping[str, str]) -> list[Path]:
+    """Worktrees of this board, on disk or in git's list, whose run is not alive."""
+    try:
+        root = worktrees_of(board, environ)
+    except ValidationError:
+        return []  # There is no safe root, so nothing of ours is in it.
+    here = [path for path in root.iterdir() if is_id("run", path.name)]
+    listed = [path for path in worktree.registered(repo) if path.parent == root]
+    strays = dict.fromkeys(sorted([*here, *listed]))
+    return [path for path in strays if not RunFolder(board.folder, path.name).alive()]
+
+
+def _clear(board: Board, repo: Repository, path: Path) -> None:
+    spec = RunFolder(board.folder, path.name).spec()
+    start = (spec.commit_sha if spec else None) or "0" * 40  # Unknown: then whatever HEAD is gets a ref.
+    if os.path.lexists(path):
+        worktree.salvage(repo, path, path.name, start)
+    worktree.remove(repo, path)

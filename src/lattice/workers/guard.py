@@ -1,0 +1,78 @@
+"""The guard: a small subreaper that starts the supervisor, waits for it, and finishes the run should it die.
+
+    python -I -c … lattice.workers.guard FOLDER RUN_ID LEASE_FD ENV_FD READY_FD
+
+It is started detached, with a clean environment, holding nothing but the three descriptors:
+the locked lease, which it hands on and keeps no copy of (so that the lease is free at the very moment
+the supervisor is dead); the environment for the engine, which never touches the disk; and the pipe on
+which the starter waits. The supervisor is a fork of it: one start-up less, and their memory is shared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lattice.commands.board import FOLDER, Board, read_config
+from lattice.errors import LatticeError
+from lattice.workers import lease, supervisor
+from lattice.workers.processes import become_subreaper, sweep
+from lattice.workers.reconcile import mend
+from lattice.workers.runs import RunFolder
+
+SWEEP_S = 30.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Guard one run to its end. The exit status is for nobody: the board has the truth."""
+    root, run_id = Path(arguments[0]), arguments[1]
+    lease_fd, env_fd, ready_fd = (int(number) for number in arguments[2:5])
+    lease.keep(lease_fd)
+    os.set_inheritable(ready_fd, False)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)  # A terminal that closes does not take the guard with it.
+    become_subreaper()
+    folder = RunFolder(root / FOLDER, run_id)
+    environment = _read_environment(env_fd)
+    child = os.fork()
+    if child == 0:
+        os._exit(_supervise(root, folder, lease_fd, ready_fd, environment))
+    os.close(lease_fd)
+    os.close(ready_fd)
+    os.waitpid(child, 0)
+    _finish(root, folder)
+    return 0
+
+
+def _supervise(root: Path, folder: RunFolder, lease_fd: int, ready_fd: int, environment: dict[str, str]) -> int:
+    """The child's whole life. Whatever is raised ends here, in the run's own log: the guard mends the run."""
+    try:
+        supervisor.run(Board(root, read_config(root)), folder, lease_fd, ready_fd, environment)
+    except BaseException as why:  # noqa: BLE001  # past here there is only the guard, which mends any end
+        folder.note(f"supervisor: {type(why).__name__}: {why}")
+        return 1
+    return 0
+
+
+def _finish(root: Path, folder: RunFolder) -> None:
+    try:
+        killed = sweep(SWEEP_S)  # What the supervisor left is ours by now.
+        if folder.exists() and not folder.is_closed():
+            mend(Board(root, read_config(root)), folder, killed)
+    except (LatticeError, OSError) as why:
+        folder.note(f"guard: {why}")  # The next reading command, or `worker gc`, goes on from here.
+
+
+def _read_environment(descriptor: int) -> dict[str, str]:
+    with os.fdopen(descriptor, "rb") as file:
+        file.seek(0)
+        return {str(name): str(value) for name, value in json.loads(file.read()).items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,109 @@
+"""Liveness as a fact of the kernel: a lease is a lock, and a process that dies drops it at that moment.
+
+No pid to be reused, no clock to be wrong, no heartbeat to be late: whoever can lock the file knows
+that nobody holds it (design §1.5). Why it is built like this:
+
+- flock(2), not POSIX locks (fcntl(2)): those fall when *any* descriptor of the file is closed by the
+  process, and are not inherited. A flock belongs to the open file description: it is handed on to
+  a child without a gap, and lives until the last copy of the descriptor is closed. For the same reason
+  a lease must not leak into a worker, or the worker would keep it; see `keep`.
+- A lock file is never unlinked while it may be in use: between unlink and create, two processes lock
+  two files of one name, and both hold "the" lock.
+- A probe is shared and on a descriptor of its own: two probers never take each other for a holder,
+  and an acquirer that meets only probers tries again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lattice.errors import LockTimeout
+
+_ACQUIRE_ATTEMPTS_MAX = 200
+_BACKOFF_MAX_S = 0.020
+
+
+def acquire(path: Path) -> int:
+    """Create the lease (0600) and lock it without waiting; returns the descriptor, not inheritable.
+
+    Closing the last copy of the descriptor frees it. Raises BlockingIOError if it is held, OSError
+    if the path is a symbolic link or cannot be made.
+    """
+    fd = _open(path)
+    try:
+        for _ in range(_ACQUIRE_ATTEMPTS_MAX):
+            if _try(fd, fcntl.LOCK_EX):
+                return fd
+            if not _try(fd, fcntl.LOCK_SH):
+                break
+            fcntl.flock(fd, fcntl.LOCK_UN)  # Only probers were there; each is gone in microseconds.
+            os.sched_yield()
+        raise BlockingIOError(f"lease {path} is held")
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def held(path: Path) -> bool:
+    """Whether a process holds the lease now. A missing file is not held. Raises OSError."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _try(fd, fcntl.LOCK_SH)
+    finally:
+        os.close(fd)
+
+
+def hand_on(fd: int) -> None:
+    """Let the next child executed inherit the lease: it is then held until both have closed it."""
+    os.set_inheritable(fd, True)
+
+
+def keep(fd: int) -> None:
+    """Let no child inherit the lease, so that it ends with this process. Call it before the first spawn."""
+    os.set_inheritable(fd, False)
+
+
+@contextmanager
+def locked(path: Path, timeout_s: float) -> Iterator[None]:
+    """Hold an exclusive lock on a lock file, waiting for it at most `timeout_s`. Raises LockTimeout.
+
+    Polls with a short back-off: flock(2) cannot wait with a limit but through SIGALRM, which a
+    library must not take from its process.
+    """
+    ends_at = time.monotonic() + timeout_s
+    pause_s = 0.0005
+    fd = _open(path)
+    try:
+        while not _try(fd, fcntl.LOCK_EX):
+            left_s = ends_at - time.monotonic()
+            if left_s <= 0:
+                raise LockTimeout(
+                    f"lock {path} is still held after {timeout_s:g} s",
+                    hint=f"another lattice command is at work; `fuser {path}` names the process",
+                    path=str(path),
+                )
+            time.sleep(min(pause_s, left_s))
+            pause_s = min(pause_s * 2, _BACKOFF_MAX_S)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+
+
+def _try(fd: int, mode: int) -> bool:
+    try:
+        fcntl.flock(fd, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,156 @@
+"""The runs of a board as people see them: what the log says of each, corrected by what the kernel knows."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from calendar import timegm
+from collections.abc import Sequence
+from typing import Any
+
+from lattice.commands.board import Board
+from lattice.core.events import Event, ProcessCompleted, ProcessFailed, ProcessRequested, ProcessStarted
+from lattice.core.record import Record
+from lattice.core.run import end_state
+from lattice.core.task import Task
+from lattice.errors import NotFound
+from lattice.workers import liveness
+from lattice.workers.runs import RunFolder, all_runs, find_run
+
+ENDS = ("succeeded", "failed", "timed_out", "cancelled", "lost")
+
+
+class RunView(Record):
+    """One run. `state` is the truth of this moment; times are the log's, durations in seconds."""
+
+    run_id: str
+    worker: str
+    task: str
+    task_id: str
+    state: str
+    requested_by: str
+    commit_sha: str | None
+    base_sha: str | None
+    host: str
+    requested_at: str
+    started_at: str | None = None
+    ended_at: str | None = None
+    timeout_s: float | None = None
+    duration_s: float | None = None
+    engine: str | None = None
+    argv: tuple[str, ...] | None = None
+    worktree: str | None = None
+    log: str | None = None
+    silent_s: float | None = None  # since the last output, while it runs
+    exit: int | None = None
+    error: str | None = None
+    cause: dict[str, Any] | None = None
+    killed: tuple[int, ...] = ()
+    salvage_ref: str | None = None
+    artifact_ids: tuple[str, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDS and self.ended_at is not None
+
+
+def view(board: Board, task: Task, events: Sequence[Event], run_id: str) -> RunView:
+    """The run of this id in a task's history. Raises NotFound."""
+    seen: RunView | None = None
+    for event in events:
+        body = event.body
+        if isinstance(body, ProcessRequested) and body.run_id == run_id:
+            seen = _requested(task, event, body)
+        elif seen is None:
+            continue
+        elif isinstance(body, ProcessStarted) and body.run_id == run_id:
+            seen = seen.replace(
+                started_at=event.ts,
+                engine=body.engine,
+                argv=body.argv,
+                worktree=body.worktree_path,
+                log=body.log_path,
+            )
+        elif isinstance(body, (ProcessCompleted, ProcessFailed)) and body.run_id == run_id and not seen.ended:
+            seen = _ended(seen, event, body)
+    if seen is None:
+        raise NotFound(f"{task.name} has no run {run_id}.")
+    return seen if seen.ended else _alive(board, task, seen)
+
+
+def find(board: Board, ref: str) -> RunView:
+    """The run that `ref` names, on this machine. Raises NotFound."""
+    return _of_folder(board, find_run(board.folder, ref))
+
+
+def active(board: Board) -> list[RunView]:
+    """Every run of the board that has no end yet, oldest first."""
+    runs = []
+    for task in board.store.tasks():
+        if task.active_processes:
+            _, events = board.store.history(task.id)
+            runs += [view(board, task, events, run.run_id) for run in task.active_processes]
+    return sorted(runs, key=lambda run: run.run_id)
+
+
+def on_this_machine(board: Board) -> list[RunView]:
+    """Every run whose folder is here, ended ones too, oldest first."""
+    runs = []
+    for folder in all_runs(board.folder):
+        with contextlib.suppress(NotFound):  # Its task went with a branch, or the request never came.
+            runs.append(_of_folder(board, folder))
+    return runs
+
+
+def _of_folder(board: Board, folder: RunFolder) -> RunView:
+    spec = folder.spec()
+    if spec is None:
+        raise NotFound(f"What run {folder.run_id} was asked for cannot be read: {folder.path}/spec.json")
+    task, events = board.store.history(spec.task_id)
+    return view(board, task, events, folder.run_id)
+
+
+def _requested(task: Task, event: Event, body: ProcessRequested) -> RunView:
+    by = event.actor if isinstance(event.actor, str) else str(event.actor.get("name", "unknown"))
+    return RunView(
+        run_id=body.run_id,
+        worker=body.process_type,
+        task=task.name,
+        task_id=task.id,
+        state="requested",
+        requested_by=by,
+        commit_sha=body.commit_sha,
+        base_sha=body.base_sha,
+        host=body.host,
+        requested_at=event.ts,
+        timeout_s=body.timeout_s,
+    )
+
+
+def _ended(seen: RunView, event: Event, body: ProcessCompleted | ProcessFailed) -> RunView:
+    failed = body if isinstance(body, ProcessFailed) else None
+    return seen.replace(
+        state=end_state(str(failed.cause.get("kind")) if failed else None),
+        ended_at=event.ts,
+        duration_s=body.duration_s,
+        exit=body.exit,
+        error=failed.error if failed else None,
+        cause=dict(failed.cause) if failed else None,
+        killed=body.killed,
+        salvage_ref=body.salvage_ref,
+        artifact_ids=body.artifact_ids,
+    )
+
+
+def _alive(board: Board, task: Task, seen: RunView) -> RunView:
+    run = task.run(seen.run_id)
+    if run is None:
+        return seen
+    silent_s = None
+    with contextlib.suppress(OSError):
+        silent_s = max(0.0, time.time() - RunFolder(board.folder, run.run_id).output_log.stat().st_mtime)
+    return seen.replace(
+        state=liveness.state(board, run),
+        duration_s=max(0.0, time.time() - timegm(time.strptime(seen.requested_at, "%Y-%m-%dT%H:%M:%SZ"))),
+        silent_s=silent_s,
+    )

@@ -1,0 +1,254 @@
+"""A run's folder, `.lattice/runs/<run_id>/`: what was asked for, who is alive, what came of it.
+
+    spec.json    what the supervisor is to do, written before the request is in the log
+    lease        locked for as long as the run is supervised (`lease.py`)
+    control      a FIFO: whoever wants the supervisor's attention writes to it
+    outcome      the end, with room reserved, so that a full disk cannot swallow it
+    mend         the lock of whoever finishes the run of a dead supervisor
+    output.log   what the engine said
+    guard.log    what the guard and the supervisor have to say of themselves
+    out/         `$LATTICE_OUTPUT_DIR`
+    closed       there is nothing left to do
+
+`runs/open/<run_id>` marks the runs that are not closed, so that a reading command looks at those alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lattice.core.codec import BadLine, parse
+from lattice.core.ids import is_id
+from lattice.core.record import Record
+from lattice.errors import NotFound
+from lattice.store.files import disk
+from lattice.workers import lease
+
+OUTCOME_BYTES = 64 << 10
+_CRC_CHARS = 8
+
+
+class OutputSpec(Record):
+    """A file that the engine leaves in its output folder."""
+
+    name: str
+    path: str
+    role: str | None
+    required: bool
+
+
+class RunSpec(Record):
+    """What the supervisor is to do. Everything was checked and resolved when it was written."""
+
+    run_id: str
+    task_id: str
+    short_id: str | None
+    process_type: str
+    actor: str
+    root: str  # the folder that holds .lattice/
+    engine: str
+    argv: tuple[str, ...]
+    files: tuple[tuple[str, str], ...]  # path and digest of what the engine executes from the main checkout
+    repo_top: str | None
+    common_dir: str | None
+    worktree: str | None
+    commit_sha: str | None
+    base_sha: str | None
+    timeout_s: float
+    idle_timeout_s: float | None
+    grace_s: float
+    outputs: tuple[OutputSpec, ...]
+    requested_ms: int
+
+    def encode(self) -> bytes:
+        """As `spec.json`."""
+        shape = self.fields() | {"outputs": [output.fields() for output in self.outputs]}
+        return json.dumps(shape, sort_keys=True, indent=2).encode() + b"\n"
+
+
+def decode_spec(data: bytes) -> RunSpec:
+    """The spec in `spec.json`. Raises ValueError, KeyError or TypeError where it is not one."""
+    shape = parse(data)
+    shape["argv"] = tuple(shape["argv"])
+    shape["files"] = tuple((path, digest) for path, digest in shape["files"])
+    shape["outputs"] = tuple(OutputSpec(**output) for output in shape["outputs"])
+    return RunSpec(**shape)
+
+
+class RunFolder:
+    """The paths of one run, and what is read and written there."""
+
+    def __init__(self, board_folder: Path, run_id: str) -> None:
+        self.run_id = run_id
+        self.path = board_folder / "runs" / run_id
+        self.marker = board_folder / "runs" / "open" / run_id
+        self.lease = self.path / "lease"
+        self.control = self.path / "control"
+        self.outcome = self.path / "outcome"
+        self.mend = self.path / "mend"
+        self.output_log = self.path / "output.log"
+        self.guard_log = self.path / "guard.log"
+        self.out = self.path / "out"
+
+    def exists(self) -> bool:
+        return self.path.is_dir()
+
+    def alive(self) -> bool:
+        """Whether somebody supervises the run now: a fact of the kernel."""
+        return lease.held(self.lease)
+
+    def spec(self) -> RunSpec | None:
+        """What was asked for; None where the folder went or cannot be read."""
+        data = disk.read(self.path / "spec.json")
+        try:
+            return decode_spec(data) if data else None
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def create(self, spec: RunSpec) -> int:
+        """Make the folder and return the descriptor of its lease, locked.
+
+        It gets its name only when the lease is held: a folder with a free lease is one whose
+        supervisor is dead, at every moment. Raises OSError; then nothing is left.
+        """
+        draft = self.path.with_name(f".new-{self.run_id}")
+        self.marker.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.mkdir(mode=0o700)
+        descriptor = -1
+        try:
+            descriptor = lease.acquire(draft / "lease")
+            disk.replace(draft / "spec.json", spec.encode(), durable=True)
+            _reserve(draft / "outcome")
+            os.mkfifo(draft / "control", 0o600)
+            (draft / "out").mkdir(mode=0o700)
+            draft.rename(self.path)
+            self.marker.touch(mode=0o600)
+        except BaseException:
+            if descriptor >= 0:
+                os.close(descriptor)
+            shutil.rmtree(draft, ignore_errors=True)
+            self.discard()
+            raise
+        return descriptor
+
+    def discard(self) -> None:
+        """Remove every trace of a run that was never requested."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.marker.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Mark that nothing is left to do."""
+        (self.path / "closed").touch(mode=0o600)
+        self.marker.unlink(missing_ok=True)
+
+    def is_closed(self) -> bool:
+        return (self.path / "closed").exists()
+
+    def write_outcome(self, outcome: dict[str, Any]) -> None:
+        """Record the run's end in the room that was reserved for it, durably. Raises OSError."""
+        body = json.dumps(outcome, sort_keys=True).encode()
+        data = f"{zlib.crc32(body):08x}".encode() + body + b"\n"
+        if len(data) > OUTCOME_BYTES:
+            raise OSError(f"the outcome takes {len(data)} bytes; {OUTCOME_BYTES} are reserved")
+        descriptor = os.open(self.outcome, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(descriptor, data, 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def read_outcome(self) -> dict[str, Any] | None:
+        """The recorded end, or None where it was not written, or not to its end."""
+        text = (disk.read(self.outcome) or b"").split(b"\n")[0]
+        crc, body = text[:_CRC_CHARS], text[_CRC_CHARS:]
+        if f"{zlib.crc32(body):08x}".encode() != crc:
+            return None
+        try:
+            return parse(body)
+        except BadLine:
+            return None
+
+    def poke(self) -> bool:
+        """Wake the supervisor, so that it reads the log. False where nobody listens."""
+        try:
+            descriptor = os.open(self.control, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return False  # ENXIO: no reader; ENOENT: the folder went
+        try:
+            os.write(descriptor, b"\n")
+        except BlockingIOError:
+            return True  # Full of earlier pokes: it will wake.
+        finally:
+            os.close(descriptor)
+        return True
+
+    def note(self, text: str) -> None:
+        """Add a line to `guard.log`, for whoever looks into a failure."""
+        with contextlib.suppress(OSError), self.guard_log.open("a", encoding="utf-8") as log:
+            log.write(text.rstrip("\n") + "\n")
+
+
+def open_runs(board_folder: Path) -> list[RunFolder]:
+    """The runs of this machine that are not closed, oldest first."""
+    try:
+        names = os.listdir(board_folder / "runs" / "open")
+    except FileNotFoundError:
+        return []
+    return [RunFolder(board_folder, name) for name in sorted(names) if is_id("run", name)]
+
+
+def all_runs(board_folder: Path) -> list[RunFolder]:
+    """Every run folder of this machine, oldest first."""
+    try:
+        names = os.listdir(board_folder / "runs")
+    except FileNotFoundError:
+        return []
+    return [RunFolder(board_folder, name) for name in sorted(names) if is_id("run", name)]
+
+
+def find_run(board_folder: Path, ref: str) -> RunFolder:
+    """The run that `ref` names: its id, or an ending of it that no other shares. Raises NotFound."""
+    wanted = ref.upper().removeprefix("RUN_")
+    hits = [folder for folder in all_runs(board_folder) if wanted and folder.run_id.endswith(wanted)]
+    if len(hits) == 1:
+        return hits[0]
+    if hits:
+        raise NotFound(f"{ref!r} fits {len(hits)} runs.", hint="Give more of the id's end: lattice worker ps --all")
+    raise NotFound(f"There is no run {ref[:60]!r} on this machine.", hint="See them: lattice worker ps --all")
+
+
+def abandoned_drafts(board_folder: Path, older_than_s: float, now_s: float) -> Iterator[Path]:
+    """Folders of starters that died before their run had a name."""
+    for draft in (board_folder / "runs").glob(".new-run_*"):
+        with contextlib.suppress(FileNotFoundError):
+            if now_s - draft.stat().st_mtime > older_than_s and not lease.held(draft / "lease"):
+                yield draft
+
+
+def host_name(board_folder: Path) -> str:
+    """This machine and this board on it: a copy of the board has runs of its own."""
+    machine = ""
+    with contextlib.suppress(OSError):
+        machine = Path("/etc/machine-id").read_text(encoding="ascii", errors="replace").strip()
+    place = hashlib.sha256(f"{machine}:{os.path.realpath(board_folder)}".encode()).hexdigest()[:8]
+    return f"{os.uname().nodename}/{place}"
+
+
+def _reserve(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, OUTCOME_BYTES)
+        else:
+            os.write(descriptor, bytes(OUTCOME_BYTES))  # macOS
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
