@@ -1,0 +1,75 @@
+"""An event of a task as one line for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from lattice.cli.render import cut, line
+from lattice.core import events as ev
+from lattice.core.actors import Actor, actor_text
+from lattice.core.codec import body_data
+
+BODY_COLUMNS = 100
+
+
+def described(event: ev.Event, *, full: bool) -> str:
+    """When, what, and by whom; with `full`, all of the event's data as JSON."""
+    said = json.dumps(body_data(event.body), sort_keys=True, ensure_ascii=False) if full else summary(event.body)
+    parts = [event.ts, event.type, said, f"by {actor_text(event.actor)}"]
+    if event.provenance and event.provenance.get("reason"):
+        parts.append(f"because: {event.provenance['reason']}")
+    return "  ".join(line(part) for part in parts if part)
+
+
+def summary(body: ev.TaskEvent | ev.Foreign) -> str:
+    """What an event says, in a few words. An event without a form of its own shows its data."""
+    match body:
+        case ev.TaskCreated():
+            return _quoted(body.title)
+        case ev.StatusChanged():
+            return f"{body.from_} -> {body.to}{' (forced)' if body.force else ''}"
+        case ev.AssignmentChanged():
+            return f"{_actor(body.from_)} -> {_actor(body.to)}"
+        case ev.FieldUpdated():
+            return f"{body.field}: {_value(body.from_)} -> {_value(body.to)}"
+        case ev.CommentAdded():
+            return _quoted(body.body) + (f" (role: {body.role})" if body.role else "")
+        case ev.ArtifactAttached():
+            return f"artifact {body.artifact_id}" + (f" (role: {body.role})" if body.role else "")
+        case ev.ShortIdAssigned():
+            return body.short_id
+        case ev.ProcessRequested():
+            return f"{body.process_type} {body.run_id}"
+        case ev.ProcessStarted():
+            return f"{body.run_id} ({body.engine})"
+        case ev.ProcessStopRequested():
+            return body.run_id + (f": {body.reason}" if body.reason else "")
+        case ev.ProcessCompleted():
+            return f"{body.run_id} after {body.duration_s:.1f} s"
+        case ev.ProcessFailed():
+            return f"{body.run_id} {body.cause.get('kind', 'unknown')}: {_short(body.error)}"
+        case _:
+            return _short(_value(body_data(body) or None))
+
+
+def _actor(actor: Actor | None) -> str:
+    return actor_text(actor)
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (Mapping, list, tuple)):
+        return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return _short(str(value))
+
+
+def _quoted(text: str) -> str:
+    return f'"{_short(text)}"'
+
+
+def _short(text: str) -> str:
+    """The text's first line; that there is more is marked."""
+    head, _, more = text.strip().partition("\n")
+    return cut(head + (" …" if more else ""), BODY_COLUMNS)

@@ -1,0 +1,199 @@
+"""The command `lattice`: a lazy table of commands, one way in and one way out.
+
+A command's module is imported when that command is used, its parser alone is built, and the overview
+is printed from the table. A name of two words (`worker run`) belongs to a group.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+from lattice import __version__
+from lattice.cli.render import envelope, line, refusal, terminal_of, warn, write
+from lattice.errors import LatticeError, UsageError, nearest
+
+EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141  # what a shell sees of a program that SIGPIPE ended
+
+
+class Entry(NamedTuple):
+    """Where a command is: a module, the class of a `Command` in it; and what the overview says."""
+
+    module: str
+    kind: str
+    summary: str
+    section: str
+
+
+_BOARD, _TASKS, _WORKERS = "The board", "Tasks", "Workers"
+COMMANDS: Mapping[str, Entry] = {
+    "init": Entry("lattice.cli.board", "Init", "Make a board in this folder", _BOARD),
+    "create": Entry("lattice.cli.tasks", "Create", "Create a task", _TASKS),
+    "show": Entry("lattice.cli.queries", "Show", "Show a task, its runs and its history", _TASKS),
+    "list": Entry("lattice.cli.queries", "List", "List tasks", _TASKS),
+    "status": Entry("lattice.cli.tasks", "Status", "Move a task to another status", _TASKS),
+    "assign": Entry("lattice.cli.tasks", "Assign", "Assign a task to somebody, or to nobody", _TASKS),
+    "comment": Entry("lattice.cli.tasks", "AddComment", "Comment on a task", _TASKS),
+    "update": Entry("lattice.cli.tasks", "Update", "Change fields of a task", _TASKS),
+    "attach": Entry("lattice.cli.tasks", "Attach", "Attach a file, a URL or a text to a task", _TASKS),
+    "event": Entry("lattice.cli.tasks", "Record", "Record an event of your own on a task", _TASKS),
+    "worker list": Entry("lattice.cli.worker", "WorkerList", "List the workers there are", _WORKERS),
+    "worker check": Entry("lattice.cli.worker", "WorkerCheck", "Check that workers could run", _WORKERS),
+    "worker run": Entry("lattice.cli.worker", "WorkerRun", "Run a worker on a task", _WORKERS),
+    "worker ps": Entry("lattice.cli.worker", "WorkerPs", "List the runs, as they are now", _WORKERS),
+    "worker show": Entry("lattice.cli.worker", "WorkerShow", "Show a run: its commit, its end and why", _WORKERS),
+    "worker logs": Entry("lattice.cli.worker", "WorkerLogs", "Print what a run said", _WORKERS),
+    "worker wait": Entry("lattice.cli.worker", "WorkerWait", "Wait for the end of a run", _WORKERS),
+    "worker stop": Entry("lattice.cli.worker", "WorkerStop", "Ask a run to end", _WORKERS),
+    "worker gc": Entry("lattice.cli.worker", "WorkerGc", "Clear away what dead runs left", _WORKERS),
+}
+EXAMPLES = ("lattice init", 'lattice create "Fix the parser" --actor human:ann', "lattice list", "lattice show LAT-1")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; `argv` is without the program's name. Returns the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in words[: words.index("--") if "--" in words else None]
+    try:
+        return _answer(words)
+    except LatticeError as error:
+        return _refuse(error, as_json)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return EXIT_BROKEN_PIPE
+    except OSError as error:
+        return _refuse(_from_system(error), as_json)
+    except Exception as error:  # noqa: BLE001  the one place where a bug becomes an answer
+        return _bug(error, as_json)
+
+
+def _answer(words: Sequence[str]) -> int:
+    name, rest = _command_in(words)
+    if name is None:
+        return _overview(rest)
+    entry = COMMANDS[name]
+    from lattice.cli.arguments import Context, build  # the overview and --version do without
+
+    command = getattr(import_module(entry.module), entry.kind)()
+    parser = build(name, command, entry.summary)
+    if _asks_help(rest):
+        write(sys.stdout, parser.format_help())
+        return 0
+    args = parser.understand(rest)
+    context = Context(os.environ, Path.cwd(), terminal_of(sys.stdout, os.environ))
+    answer = command.run(args, context)
+    if isinstance(answer, int):
+        return answer
+    if args.json:
+        write(sys.stdout, envelope(answer.data(), answer.warnings))
+        return int(answer.exit_status)
+    text = answer.quiet if args.quiet else answer.text(context.terminal)
+    write(sys.stdout, f"{text}\n" if text else "")
+    warn(answer.warnings)
+    return int(answer.exit_status)
+
+
+def _command_in(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The command's name and what follows it; None where the overview is asked for. Raises UsageError."""
+    if not words or words[0] in ("--help", "-h", "--version"):
+        return None, list(words)
+    first, rest = words[0], list(words[1:])
+    if first == "help":
+        return (None, ["--help"]) if not rest else _command_in([*rest, "--help"])
+    if first.startswith("-"):
+        raise UsageError(f"{first[:80]!r} stands before the command.", hint="Options follow it: lattice list --json")
+    if first in COMMANDS:
+        return first, rest
+    members = [name for name in COMMANDS if name.startswith(f"{first} ")]
+    if not members:
+        raise _no_command(first, list(dict.fromkeys(name.split()[0] for name in COMMANDS)))
+    if not rest or rest[0] in ("--help", "-h"):
+        return None, [first, *rest]
+    name = f"{first} {rest[0]}"
+    if name not in COMMANDS:
+        raise _no_command(name, members)
+    return name, rest[1:]
+
+
+def _no_command(name: str, known: Sequence[str]) -> UsageError:
+    meant = nearest(name, known)
+    hint = f"Did you mean 'lattice {meant}'?" if meant else f"Commands: {', '.join(known)}."
+    return UsageError(f"There is no command {name[:80]!r}.", hint=hint)
+
+
+def _asks_help(words: Sequence[str]) -> bool:
+    ahead = words[: words.index("--")] if "--" in words else words
+    return "--help" in ahead or "-h" in ahead
+
+
+def _overview(words: Sequence[str]) -> int:
+    """`--version`, or a page made from the table: of all commands, or of the group in `words`."""
+    if words[:1] == ["--version"]:
+        write(sys.stdout, f"lattice {__version__}\n")
+        return 0
+    group = words[0] if words and not words[0].startswith("-") else None
+    shown = {name: entry for name, entry in COMMANDS.items() if group is None or name.startswith(f"{group} ")}
+    called = f"lattice {group}" if group else "lattice"
+    lines = [f"usage: {called} COMMAND …"]
+    if group is None:
+        lines += ["", "A board of tasks that lives beside the code, for people and coding agents."]
+    section = None
+    for name, entry in shown.items():
+        if entry.section != section:
+            section = entry.section
+            lines += ["", f"{section}:"]
+        lines.append(f"  {name.removeprefix(f'{group} '):<14} {entry.summary}")
+    lines += ["", f"{called} COMMAND --help tells more of each, with examples."]
+    if group is None:
+        lines += ["", "Examples:", *(f"  {example}" for example in EXAMPLES)]
+    asked = "--help" in words or "-h" in words
+    write(sys.stdout if asked else sys.stderr, "\n".join(lines) + "\n")
+    return 0 if asked else UsageError.exit_status
+
+
+def _refuse(error: LatticeError, as_json: bool) -> int:
+    """Say what was refused, in the form that was asked for."""
+    try:
+        if as_json:
+            write(sys.stdout, refusal(error.as_dict()))
+        else:
+            hint = f"Hint: {line(error.hint)}\n" if error.hint else ""
+            write(sys.stderr, f"Error: {line(error.message)}\n{hint}")
+    except (OSError, LatticeError):
+        return error.exit_status  # There is nobody left to tell; the exit status still does.
+    return error.exit_status
+
+
+def _from_system(error: OSError) -> LatticeError:
+    from lattice.errors import StorageError
+
+    where = f"{os.fsdecode(error.filename)!r}: " if isinstance(error.filename, (str, bytes)) else ""
+    return StorageError(f"{where}{error.strerror or error}.", hint="Look at the permissions, and at the space left.")
+
+
+def _bug(error: Exception, as_json: bool) -> int:
+    if os.environ.get("LATTICE_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    said = f"internal error: {type(error).__name__}: {error}"
+    hint = "set LATTICE_DEBUG=1 for the trace, and report it"
+    try:
+        if as_json:
+            write(sys.stdout, refusal({"code": "INTERNAL_ERROR", "message": said, "hint": hint}))
+        else:
+            write(sys.stderr, f"lattice: {line(said)}\n{hint}\n")
+    except (OSError, LatticeError):
+        return EXIT_BUG  # There is nobody left to tell; the exit status still does.
+    return EXIT_BUG
+
+
+if __name__ == "__main__":
+    sys.exit(main())

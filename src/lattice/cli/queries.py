@@ -1,0 +1,201 @@
+"""Commands that ask about tasks and change nothing that anybody decided."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from lattice.cli.arguments import Answer, Command, Context, Parser, add_task, positive
+from lattice.cli.history import described
+from lattice.cli.render import Terminal, line, table
+from lattice.cli.runs import refreshed, snapshot, state
+from lattice.commands.board import Board
+from lattice.commands.queries import Detail, Listing, show
+from lattice.core.actors import actor_text
+from lattice.core.codec import encode, parse
+from lattice.core.events import Event
+from lattice.core.task import ActiveRun, Task, compact
+from lattice.core.text import visible_prose
+from lattice.errors import UsageError
+
+
+class Show(Command):
+    examples = (
+        "lattice show LAT-1",
+        "lattice show LAT-1 --full",
+        "lattice show LAT-1 --compact --json",
+    )
+
+    def arguments(self, parser: Parser) -> None:
+        add_task(parser)
+        parser.add_argument("--full", action="store_true", help="each event with all of its data")
+        parser.add_argument("--compact", action="store_true", help="what stands on the first lines alone")
+
+    def run(self, args: argparse.Namespace, context: Context) -> Answer:
+        if args.full and args.compact:
+            raise UsageError("--full and --compact exclude each other.", hint="lattice show --help")
+        board = context.board
+        detail = _fresh(board, args.task)
+        return Answer(
+            data=lambda: _compact_data(detail) if args.compact else _data(board, detail),
+            text=lambda terminal: _page(board, detail, terminal, full=args.full, brief=args.compact),
+            quiet=detail.task.name,
+        )
+
+
+class List(Command):
+    description = "Oldest first. Several filters narrow each other down."
+    examples = (
+        "lattice list --status review",
+        "lattice list --assigned agent:claude --priority high --json",
+        "lattice list --tag release --quiet",
+    )
+
+    def arguments(self, parser: Parser) -> None:
+        parser.add_argument("--status", help="tasks in this status")
+        parser.add_argument("--assigned", metavar="ACTOR", help="tasks of this actor")
+        parser.add_argument("--tag", help="tasks with this tag")
+        parser.add_argument("--type", help="tasks of this type")
+        parser.add_argument("--priority", help="tasks of this priority")
+        parser.add_argument("--limit", type=positive, metavar="N", help="at most so many")
+        parser.add_argument("--compact", action="store_true", help="with --json: the short form of each task")
+
+    def run(self, args: argparse.Namespace, context: Context) -> Answer:
+        board = context.board
+        listing = Listing(**{name: getattr(args, name) for name in Listing._fields})
+        found = refreshed(board, lambda: list(listing.run(board)))
+        return Answer(
+            data=lambda: [compact(task) if args.compact else snapshot(board, task) for task in found],
+            text=lambda terminal: (
+                table(
+                    [_row(board, task) for task in found],
+                    terminal,
+                    flexible=4,
+                    heads=("TASK", "STATUS", "PRIORITY", "TYPE", "TITLE", "ASSIGNED", "RUNS"),
+                )
+                or "No tasks."
+            ),
+            quiet="\n".join(task.name for task in found),
+            warnings=tuple(listing.warnings(board.config)),
+        )
+
+
+def _fresh(board: Board, ref: str) -> Detail:
+    details: list[Detail] = []
+
+    def read() -> list[Task]:
+        details.append(show(board, ref))
+        return [details[-1].task]
+
+    refreshed(board, read)
+    return details[-1]
+
+
+def _row(board: Board, task: Task) -> list[str]:
+    runs = ", ".join(f"{run.process_type} {state(board, run)}" for run in task.active_processes)
+    cells = (task.name, task.status, task.priority, task.type, task.title, actor_text(task.assigned_to), runs)
+    return [line(cell) for cell in cells]
+
+
+def _data(board: Board, detail: Detail) -> dict[str, Any]:
+    shape = snapshot(board, detail.task)
+    shape["events"] = [_raw(event) for event in detail.events]
+    shape["artifact_info"] = [
+        {key: meta.get(key) for key in ("id", "role", "title", "type")} | _missing(meta) for meta in detail.artifacts
+    ]
+    for key, folder in (("plan_path", "plans"), ("notes_path", "notes")):
+        path = f"{folder}/{detail.task.id}.md"
+        if (board.folder / path).is_file():
+            shape[key] = path
+    shape["valid_transitions"] = list(detail.valid_transitions)
+    return shape
+
+
+def _missing(meta: dict[str, Any]) -> dict[str, bool]:
+    return {"missing": True} if meta.get("missing") else {}
+
+
+def _compact_data(detail: Detail) -> dict[str, Any]:
+    return compact(detail.task) | {"valid_transitions": list(detail.valid_transitions)}
+
+
+def _raw(event: Event) -> dict[str, Any]:
+    return dict(event.raw) if event.raw is not None else parse(encode(event))
+
+
+def _page(board: Board, detail: Detail, terminal: Terminal, *, full: bool, brief: bool) -> str:
+    task = detail.task
+    lines = _head(task, detail, terminal)
+    if brief:
+        return "\n".join(lines)
+    if task.description:
+        lines += ["", terminal.styled("Description:", "heading")]
+        lines += [f"  {text}" for text in visible_prose(task.description).splitlines()]
+    if task.custom_fields:
+        lines += ["", terminal.styled("Custom fields:", "heading")]
+        lines += [f"  {line(name)}: {line(value)}" for name, value in sorted(task.custom_fields.items())]
+    lines += _runs(board, task, terminal)
+    lines += _belongings(board, detail, terminal)
+    lines += ["", terminal.styled("Events (latest first):", "heading")]
+    lines += [f"  {described(event, full=full)}" for event in reversed(detail.events)]
+    return "\n".join(lines)
+
+
+def _head(task: Task, detail: Detail, terminal: Terminal) -> list[str]:
+    name = f"{task.short_id} ({task.id})" if task.short_id else task.id
+    graded = [("Priority", task.priority), ("Urgency", task.urgency), ("Complexity", task.complexity)]
+    grades = [f"{label}: {terminal.styled(line(value))}" for label, value in graded if value]
+    status = f"Status: {terminal.styled(line(task.status))}"
+    lines = [
+        terminal.styled(f'{name}  "{line(task.title)}"', "heading"),
+        "  ".join([status, *grades, f"Type: {line(task.type)}"]),
+        f"  Next: {line(' | '.join(detail.valid_transitions) or 'nothing; this is an end')}",
+        f"Assigned: {line(actor_text(task.assigned_to))}  Created by: {line(actor_text(task.created_by))}",
+        f"Created: {line(task.created_at)}  Updated: {line(task.updated_at)}",
+    ]
+    if task.done_at:
+        lines.append(f"Done: {line(task.done_at)}")
+    if task.tags:
+        lines.append(f"Tags: {line(', '.join(task.tags))}")
+    counts = [("Comments", task.comment_count), ("Reopened", task.reopened_count)]
+    if any(count for _, count in counts):
+        lines.append("  ".join(f"{label}: {count}" for label, count in counts if count))
+    return lines
+
+
+def _runs(board: Board, task: Task, terminal: Terminal) -> list[str]:
+    if not task.active_processes:
+        return []
+    runs = [_run(board, run, terminal) for run in task.active_processes]
+    return ["", terminal.styled("ACTIVE RUNS:", "heading"), *runs]
+
+
+def _run(board: Board, run: ActiveRun, terminal: Terminal) -> str:
+    since = f"since {run.started_at}" if run.started_at else f"requested {run.requested_at}"
+    by = f"by {actor_text(run.actor)}"
+    on = f"on {run.host}" if run.host else ""
+    parts = [line(part) for part in (run.run_id, run.process_type, since, by, on) if part]
+    return "  " + "  ".join([*parts[:2], terminal.styled(line(state(board, run))), *parts[2:]])
+
+
+def _belongings(board: Board, detail: Detail, terminal: Terminal) -> list[str]:
+    """What hangs on the task: artifacts, evidence, edges, branches, and its files of free text."""
+    task = detail.task
+    files = [f"{folder}/{task.id}.md" for folder in ("plans", "notes")]
+    artifacts = [
+        f'{meta["id"]} "{meta.get("title") or "?"}" ({meta.get("type") or "description missing"})'
+        + (f"  role: {meta['role']}" if meta.get("role") else "")
+        for meta in detail.artifacts
+    ]
+    sections = {
+        "Artifacts": artifacts,
+        "Evidence": [f"{ref.role}: {ref.source_type} {ref.id}" for ref in task.evidence_refs],
+        "Relationships": [f"{edge.type} {edge.target_task_id}" for edge in task.relationships_out],
+        "Branches": [f"{link.branch} ({link.repo})" if link.repo else link.branch for link in task.branch_links],
+        "Files": [file for file in files if (board.folder / file).is_file()],
+    }
+    lines: list[str] = []
+    for title, items in sections.items():
+        if items:
+            lines += ["", terminal.styled(f"{title}:", "heading"), *(f"  {line(item)}" for item in items)]
+    return lines

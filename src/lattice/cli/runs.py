@@ -1,0 +1,51 @@
+"""A task's runs as every face of the command line shows them: by what is alive now, never by the log's last word."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lattice.commands.board import Board
+from lattice.core.task import ActiveRun, Task, to_snapshot
+
+
+def refreshed(board: Board, read: Callable[[], Sequence[Task]]) -> Sequence[Task]:
+    """What `read` gives, once runs that are dead have been ended as far as this machine can tell."""
+    if _has_open_runs(board):
+        _refresh(board)
+        return read()
+    found = read()
+    if not any(task.active_processes for task in found):
+        return found
+    _refresh(board)
+    return read()
+
+
+def state(board: Board, run: ActiveRun) -> str:
+    """What is true of a run now."""
+    from lattice.workers import liveness  # most boards have no run at most times
+
+    return liveness.state(board, run)
+
+
+def snapshot(board: Board, task: Task) -> dict[str, Any]:
+    """The task's JSON form, with the true state of its runs."""
+    shape = to_snapshot(task)
+    for run, fields in zip(task.active_processes, shape["active_processes"], strict=True):
+        fields["state"] = state(board, run)
+    return shape
+
+
+def _refresh(board: Board) -> None:
+    from lattice.workers import liveness  # most boards have no run at most times
+
+    liveness.refresh(board)
+
+
+def _has_open_runs(board: Board) -> bool:
+    try:
+        with os.scandir(board.folder / "runs" / "open") as entries:
+            return next(entries, None) is not None
+    except FileNotFoundError:
+        return False
