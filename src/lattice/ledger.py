@@ -1,6 +1,6 @@
 """The only writer. A change is decided on state read under the task's lock, and appended before it is released.
 
-    ledger.transact(task_id, partial(change_status, to="review"), by=Signature("human:ann"))
+ledger.transact(task_id, partial(change_status, to="review"), by=Signature("human:ann"))
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from lattice import __version__
 from lattice.cli.render import envelope, line, refusal, terminal_of, warn, write
-from lattice.errors import LatticeError, UsageError, nearest
+from lattice.errors import LatticeError, NotFound, UsageError, nearest
 
 EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
 EXIT_INTERRUPTED = 130
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_BROKEN_PIPE
     except OSError as error:
         return _refuse(_from_system(error), as_json)
-    except Exception as error:  # noqa: BLE001  the one place where a bug becomes an answer
+    except Exception as error:  # noqa: BLE001  # the one place where a bug becomes an answer
         return _bug(error, as_json)
 
 
@@ -87,7 +87,7 @@ def _answer(words: Sequence[str]) -> int:
         write(sys.stdout, parser.format_help())
         return 0
     args = parser.understand(rest)
-    context = Context(os.environ, Path.cwd(), terminal_of(sys.stdout, os.environ))
+    context = Context(os.environ, _here(), terminal_of(sys.stdout, os.environ))
     answer = command.run(args, context)
     if isinstance(answer, int):
         return answer
@@ -98,6 +98,13 @@ def _answer(words: Sequence[str]) -> int:
     write(sys.stdout, f"{text}\n" if text else "")
     warn(answer.warnings)
     return int(answer.exit_status)
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise NotFound("The working folder does not exist any more.", hint="Change into one that does.") from None
 
 
 def _command_in(words: Sequence[str]) -> tuple[str | None, list[str]]:

@@ -12,7 +12,7 @@ from lattice.cli.arguments import Answer, Command, Context, Parser, add_task, po
 from lattice.cli.render import Terminal, cut, line, table, write
 from lattice.core.text import visible_prose
 from lattice.errors import Interrupted, LatticeError, RunFailed, UsageError
-from lattice.workers import control, definition, launch, liveness, overview
+from lattice.workers import catalogue, control, launch, liveness, overview
 from lattice.workers.definition import Definition
 from lattice.workers.git import Repository
 from lattice.workers.overview import RunView
@@ -28,9 +28,9 @@ class WorkerList(Command):
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
         top = _top(context)
-        catalogue = definition.load_all(top)
-        rows = [_row(found, _problem_of(found, top, context)) for found in catalogue.definitions]
-        broken = tuple(f"{problem.path.name}: {problem.error.message}" for problem in catalogue.problems)
+        everyone = catalogue.load_all(top)
+        rows = [_row(found, _problem_of(found, top, context)) for found in everyone.definitions]
+        broken = tuple(f"{problem.path.name}: {problem.error.message}" for problem in everyone.problems)
         return Answer(
             data=lambda: rows,
             text=lambda terminal: table(
@@ -54,13 +54,13 @@ class WorkerCheck(Command):
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
         top = _top(context)
         if args.name is not None:
-            found = definition.find(args.name, top)
-            definition.check(found, top, context.environ)
+            found = catalogue.find(args.name, top)
+            catalogue.check(found, top, context.environ)
             checked: list[tuple[str, LatticeError | None]] = [(found.name, None)]
         else:
-            catalogue = definition.load_all(top)
-            checked = [(found.name, _problem_of(found, top, context)) for found in catalogue.definitions]
-            checked += [(problem.name or problem.path.name, problem.error) for problem in catalogue.problems]
+            everyone = catalogue.load_all(top)
+            checked = [(found.name, _problem_of(found, top, context)) for found in everyone.definitions]
+            checked += [(problem.name or problem.path.name, problem.error) for problem in everyone.problems]
         return Answer(
             data=lambda: [{"name": name, "ok": off is None, "error": off and off.as_dict()} for name, off in checked],
             text=lambda terminal: "\n".join(
@@ -272,7 +272,7 @@ def _top(context: Context) -> Any:
 
 def _problem_of(found: Definition, top: Any, context: Context) -> LatticeError | None:
     try:
-        definition.check(found, top, context.environ)
+        catalogue.check(found, top, context.environ)
     except LatticeError as off:
         return off
     return None

@@ -379,9 +379,7 @@ def _without_evidence(task: Task, ref_id: str) -> Task:
 
 def _with_run(task: Task, run_id: str, **changes: Any) -> Task:
     return task.replace(
-        active_processes=tuple(
-            run.replace(**changes) if run.run_id == run_id else run for run in task.active_processes
-        )
+        active_processes=tuple(run.replace(**changes) if run.run_id == run_id else run for run in task.active_processes)
     )
 
 

@@ -98,9 +98,7 @@ def judge(ending: Ending, owed: Sequence[Owed]) -> Verdict:
             kind = "idle" if idle else "timeout"
             return Failed(f"{what} {limit_s:g} s and was ended.", {"kind": kind, "limit_s": limit_s})
         case Cancelled(reason=reason):
-            return Failed(
-                f"It was stopped{f': {reason}' if reason else ''}.", {"kind": "cancelled", "reason": reason}
-            )
+            return Failed(f"It was stopped{f': {reason}' if reason else ''}.", {"kind": "cancelled", "reason": reason})
         case SetupFailed(error=error):
             return Failed(error, {"kind": "setup"})
         case SpawnFailed(error=error):

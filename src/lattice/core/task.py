@@ -134,9 +134,11 @@ _COMPACT = (
 def compact(task: Task) -> dict[str, Any]:
     """The short JSON form: scalars, and counts in place of lists."""
     shape = to_snapshot(task)
-    return {key: shape[key] for key in _COMPACT} | {f"{key[:-1]}_count": len(shape[key]) for key in _COUNTED[:2]} | {
-        "relationships_out_count": len(task.relationships_out)
-    }
+    return (
+        {key: shape[key] for key in _COMPACT}
+        | {f"{key[:-1]}_count": len(shape[key]) for key in _COUNTED[:2]}
+        | {"relationships_out_count": len(task.relationships_out)}
+    )
 
 
 _R = TypeVar("_R", bound=Record)

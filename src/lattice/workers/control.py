@@ -25,6 +25,7 @@ from lattice.workers.launch import worktrees_of
 from lattice.workers.overview import RunView, find
 from lattice.workers.reconcile import mend
 from lattice.workers.runs import RunFolder, abandoned_drafts, all_runs
+from lattice.workers.salvage import salvage
 
 DRAFT_AGE_S = 60.0
 """How old the folder of a starter that never named its run must be before it counts as abandoned."""
@@ -141,5 +142,5 @@ def _clear(board: Board, repo: Repository, path: Path) -> None:
     spec = RunFolder(board.folder, path.name).spec()
     start = (spec.commit_sha if spec else None) or "0" * 40  # Unknown: then whatever HEAD is gets a ref.
     if os.path.lexists(path):
-        worktree.salvage(repo, path, path.name, start)
+        salvage(repo, path, path.name, start)
     worktree.remove(repo, path)

@@ -31,6 +31,9 @@ _INHERITED = (
     "TMPDIR",
     "LATTICE_RUN_ID",  # the mark by which a run's own git commands are found
 )
+FULL_TREE = ("-c", "core.sparseCheckout=false", "-c", "submodule.recurse=false")
+"""Options under which git looks at all of a tree, whatever the user's own settings are."""
+
 _STDERR_CHARS_MAX = 2000
 _AFTER_KILL_S = 2.0
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

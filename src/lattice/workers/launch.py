@@ -28,15 +28,15 @@ from lattice.core.run import SetupFailed, judge
 from lattice.core.task import Task
 from lattice.errors import AlreadyRunning, DefinitionError, LatticeError, NotFound, RunSetupError, StorageError
 from lattice.ledger import Signature, timestamp
-from lattice.workers import definition as definitions
-from lattice.workers import liveness, worktree
-from lattice.workers.definition import Definition
+from lattice.workers import catalogue, liveness
+from lattice.workers.definition import Definition, expand
 from lattice.workers.environment import child_environment
 from lattice.workers.git import Repository
 from lattice.workers.lease import hand_on
 from lattice.workers.processes import signal_tree
 from lattice.workers.reconcile import Outcome, mend, outcome_of
 from lattice.workers.runs import OutputSpec, RunFolder, RunSpec, host_name
+from lattice.workers.worktree_root import worktrees_root
 
 READY_WITHIN_S = 30.0
 _INHERITED_BY_GUARD = ("PATH", "HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "TMPDIR", "USER", "LOGNAME")
@@ -81,8 +81,8 @@ def plan(board: Board, request: Request, environ: Mapping[str, str]) -> Plan:
     task = board.store.task(board.resolve(request.task))
     repo = _repository(board)
     top = repo.top if repo else board.root
-    definition = definitions.find(request.worker, top)
-    definitions.check(definition, top, environ)
+    definition = catalogue.find(request.worker, top)
+    catalogue.check(definition, top, environ)
     if definition.worktree and repo is None:
         raise DefinitionError(
             f"{definition.name} works in a git worktree, and {board.root} is not in a git repository.",
@@ -315,7 +315,7 @@ def worktrees_of(board: Board, environ: Mapping[str, str]) -> Path:
     configured = Path(board.config.worktree_root) if board.config.worktree_root else None
     place = hashlib.sha256(os.path.realpath(board.folder).encode()).hexdigest()[:8]
     name = _UNSAFE_IN_NAMES.sub("-", board.root.name).strip("-")[:40] or "board"
-    return worktree.worktrees_root(configured, environ, f"{name}-{place}")
+    return worktrees_root(configured, environ, f"{name}-{place}")
 
 
 def _values(
@@ -338,7 +338,7 @@ def _argv(definition: Definition, top: Path, environ: Mapping[str, str], values:
     script = definition.script_path(top)
     if script is not None:
         return (str(script),)
-    return (definitions.program(definition, top, environ), *definitions.expand(definition.command[1:], values))
+    return (catalogue.program(definition, top, environ), *expand(definition.command[1:], values))
 
 
 def _files(definition: Definition, top: Path) -> tuple[tuple[str, str], ...]:

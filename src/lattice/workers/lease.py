@@ -17,15 +17,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from lattice.errors import LockTimeout
-
 _ACQUIRE_ATTEMPTS_MAX = 200
-_BACKOFF_MAX_S = 0.020
 
 
 def acquire(path: Path) -> int:
@@ -69,32 +63,6 @@ def hand_on(fd: int) -> None:
 def keep(fd: int) -> None:
     """Let no child inherit the lease, so that it ends with this process. Call it before the first spawn."""
     os.set_inheritable(fd, False)
-
-
-@contextmanager
-def locked(path: Path, timeout_s: float) -> Iterator[None]:
-    """Hold an exclusive lock on a lock file, waiting for it at most `timeout_s`. Raises LockTimeout.
-
-    Polls with a short back-off: flock(2) cannot wait with a limit but through SIGALRM, which a
-    library must not take from its process.
-    """
-    ends_at = time.monotonic() + timeout_s
-    pause_s = 0.0005
-    fd = _open(path)
-    try:
-        while not _try(fd, fcntl.LOCK_EX):
-            left_s = ends_at - time.monotonic()
-            if left_s <= 0:
-                raise LockTimeout(
-                    f"lock {path} is still held after {timeout_s:g} s",
-                    hint=f"another lattice command is at work; `fuser {path}` names the process",
-                    path=str(path),
-                )
-            time.sleep(min(pause_s, left_s))
-            pause_s = min(pause_s * 2, _BACKOFF_MAX_S)
-        yield
-    finally:
-        os.close(fd)
 
 
 def _open(path: Path) -> int:

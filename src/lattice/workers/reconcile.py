@@ -24,6 +24,7 @@ from lattice.workers import lease, worktree
 from lattice.workers.git import Repository
 from lattice.workers.processes import kill_marked
 from lattice.workers.runs import OutputSpec, RunFolder, RunSpec
+from lattice.workers.salvage import salvage
 
 
 class Outcome(Record):
@@ -176,7 +177,7 @@ def rescue(spec: RunSpec, folder: RunFolder) -> str | None:
     if repo is None or not os.path.lexists(path):
         return None
     try:
-        kept = worktree.salvage(repo, path, spec.run_id, spec.commit_sha)
+        kept = salvage(repo, path, spec.run_id, spec.commit_sha)
     except (LatticeError, OSError) as why:
         kept_at = path.parent / "kept" / spec.run_id
         folder.note(f"what the worktree holds cannot be told: {why}; kept at {kept_at}")

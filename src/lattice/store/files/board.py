@@ -163,9 +163,7 @@ class FileStore:
         """What follows the snapshot, its own last line included; None where the log is not its continuation."""
         data = disk.read_from(descriptor, cached.last_line, size)
         try:
-            tail = read_log(
-                data, self._log_path(stream), stream, base=cached.last_line, acknowledged=cached.log_size
-            )
+            tail = read_log(data, self._log_path(stream), stream, base=cached.last_line, acknowledged=cached.log_size)
         except LogDamaged:
             return None  # Read from the beginning, so that the line is named by its number.
         continues = tail.lines and tail.lines[0].event.id == cached.task.last_event_id and tail.linear

@@ -1,0 +1,99 @@
+"""Where worktrees live: a folder in which nobody else can write, nor put a symbolic link on the way."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from lattice.errors import ValidationError
+
+_SHARED_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
+COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def worktrees_root(configured: Path | None, environ: Mapping[str, str], board: str) -> Path:
+    """The folder of a board's worktrees, made (0700) and found safe; its real path.
+
+    `configured` or the XDG state folder, then `board`. Raises ValidationError where another user could
+    write or put a symbolic link on the way, and for a shared temporary folder: its cleaners take files.
+    """
+    if not COMPONENT.fullmatch(board):
+        raise ValidationError(f"board name {board!r} cannot be a folder's name", hint="letters, digits, '-', '_', '.'")
+    if configured is not None:
+        base, below = configured.expanduser(), [board]
+        if not base.is_absolute():
+            raise ValidationError(f"worktree root {configured} is not absolute", hint="give an absolute path")
+    else:
+        base, below = _state_home(environ), ["lattice", "worktrees", board]
+    base = Path(os.path.realpath(base))
+    if str(base) in {os.path.realpath(folder) for folder in _SHARED_FOLDERS}:
+        raise ValidationError(
+            f"{base} cannot hold worktrees: every user can write there, and cleaners empty it",
+            hint="choose a folder of your own for worker.worktree_root",
+        )
+    try:
+        for folder in (*reversed(base.parents), base):
+            if not folder.exists():
+                folder.mkdir(mode=0o700)
+            _check_ancestor(folder)
+        return _make_private(base, below)
+    except OSError as error:
+        raise ValidationError(f"worktree root {base} cannot be used: {error}") from error
+
+
+def _state_home(environ: Mapping[str, str]) -> Path:
+    state = environ.get("XDG_STATE_HOME", "")
+    if Path(state).is_absolute():  # The specification says to ignore a relative one.
+        return Path(state)
+    home = environ.get("HOME", "")
+    if not Path(home).is_absolute():
+        raise ValidationError("no place for worktrees: HOME is not set", hint="set HOME or XDG_STATE_HOME")
+    return Path(home, ".local", "state")
+
+
+def _check_ancestor(folder: Path) -> None:
+    """Refuse a folder in which another user could swap the next component."""
+    facts = folder.stat()
+    if facts.st_uid not in (0, os.geteuid()):
+        raise _unsafe(folder, "belongs to another user")
+    if facts.st_mode & stat.S_IWOTH and not facts.st_mode & stat.S_ISVTX:
+        raise _unsafe(folder, "is writable by every user")
+    own_group = facts.st_gid == os.getegid() == os.geteuid()  # a user's private group has only that user
+    if facts.st_mode & stat.S_IWGRP and not facts.st_mode & stat.S_ISVTX and not own_group:
+        raise _unsafe(folder, "is writable by its group")
+
+
+def _make_private(base: Path, names: list[str]) -> Path:
+    """Make the components below `base`, each ours alone; opened one in another, so that none can be swapped."""
+    path, fd = base, os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in names:
+            path /= name
+            try:
+                os.mkdir(name, 0o700, dir_fd=fd)
+            except FileExistsError:
+                if stat.S_ISLNK(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
+                    raise _unsafe(path, "is a symbolic link") from None
+            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+            os.close(fd)
+            fd = inner
+            facts = os.fstat(fd)
+            if facts.st_uid != os.geteuid():
+                raise _unsafe(path, "belongs to another user")
+            if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise _unsafe(path, "is writable by another user")
+        os.fchmod(fd, 0o700)
+    finally:
+        os.close(fd)
+    return path
+
+
+def _unsafe(path: Path, reason: str) -> ValidationError:
+    return ValidationError(
+        f"worktrees cannot live under {path}: it {reason}",
+        hint=f"make {path} yours alone (chmod 700), or choose another worker.worktree_root",
+        path=str(path),
+    )
