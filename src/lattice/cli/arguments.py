@@ -178,7 +178,9 @@ def positive(text: str) -> int:
 
 def read_stdin(what: str) -> str:
     """All of standard input, as UTF-8. Raises ValidationError."""
-    data = sys.stdin.buffer.read(STDIN_BYTES_MAX + 1)
+    if sys.__stdin__ is None:  # it was closed before the start
+        raise ValidationError(f"The {what} cannot be read: standard input is closed.")
+    data = bytes(sys.__stdin__.buffer.read(STDIN_BYTES_MAX + 1))
     if len(data) > STDIN_BYTES_MAX:
         raise ValidationError(f"The {what} is too long; the limit is {STDIN_BYTES_MAX} bytes.")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, add_task, positive
@@ -66,15 +67,7 @@ class List(Command):
         found = refreshed(board, lambda: list(listing.run(board)))
         return Answer(
             data=lambda: [compact(task) if args.compact else snapshot(board, task) for task in found],
-            text=lambda terminal: (
-                table(
-                    [_row(board, task) for task in found],
-                    terminal,
-                    flexible=4,
-                    heads=("TASK", "STATUS", "PRIORITY", "TYPE", "TITLE", "ASSIGNED", "RUNS"),
-                )
-                or "No tasks."
-            ),
+            text=lambda terminal: _table(board, found, terminal),
             quiet="\n".join(task.name for task in found),
             warnings=tuple(listing.warnings(board.config)),
         )
@@ -89,6 +82,13 @@ def _fresh(board: Board, ref: str) -> Detail:
 
     refreshed(board, read)
     return details[-1]
+
+
+def _table(board: Board, found: Sequence[Task], terminal: Terminal) -> str:
+    heads = ("TASK", "STATUS", "PRIORITY", "TYPE", "TITLE", "ASSIGNED", "RUNS")
+    columns = len(heads) if any(task.active_processes for task in found) else len(heads) - 1
+    rows = [_row(board, task)[:columns] for task in found]
+    return table(rows, terminal, heads.index("TITLE"), heads[:columns]) if rows else "No tasks."
 
 
 def _row(board: Board, task: Task) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from lattice.commands.artifacts import described
@@ -30,7 +30,7 @@ class Listing(Record):
         for task in board.store.tasks():
             if self.limit is not None and found >= self.limit:
                 return
-            if all(test(task) for test in self._tests()):
+            if self._fits(task):
                 found += 1
                 yield task
 
@@ -40,21 +40,16 @@ class Listing(Record):
             return []
         return [f"{self.status!r} is not a configured status. Valid statuses: {', '.join(config.statuses)}."]
 
-    def _tests(self) -> list[Callable[[Task], bool]]:
-        wanted = {
-            "status": self.status,
-            "assigned_to": self.assigned,
-            "type": self.type,
-            "priority": self.priority,
-        }
-        tests: list[Callable[[Task], bool]] = [
-            lambda task, name=name, value=value: bool(getattr(task, name) == value)  # type: ignore[misc]
-            for name, value in wanted.items()
-            if value is not None
-        ]
-        if self.tag is not None:
-            tests.append(lambda task: self.tag in (task.tags or ()))
-        return tests
+    def _fits(self, task: Task) -> bool:
+        wanted = (
+            (self.status, task.status),
+            (self.assigned, task.assigned_to),
+            (self.type, task.type),
+            (self.priority, task.priority),
+        )
+        return all(value is None or value == found for value, found in wanted) and (
+            self.tag is None or self.tag in (task.tags or ())
+        )
 
 
 class Detail(Record):

@@ -19,13 +19,16 @@ from lattice.core.task import Task
 from lattice.core.text import check_line
 from lattice.errors import LatticeError, ValidationError
 from lattice.ledger import Signature
-from lattice.workers import liveness, worktree
+from lattice.workers import lease, liveness, worktree
 from lattice.workers.git import Repository
 from lattice.workers.launch import worktrees_of
 from lattice.workers.overview import RunView, find
 from lattice.workers.reconcile import mend
 from lattice.workers.runs import RunFolder, abandoned_drafts, all_runs
 from lattice.workers.salvage import salvage
+
+MEND_S = 120.0
+"""How long somebody else may take to finish a dead run before a waiting command says so."""
 
 DRAFT_AGE_S = 60.0
 """How old the folder of a starter that never named its run must be before it counts as abandoned."""
@@ -81,7 +84,9 @@ def stop(board: Board, ref: str, reason: str | None, by: Signature) -> tuple[Run
 def finish(board: Board, run_id: str) -> RunView:
     """The run after its supervisor is gone: mended, should it have died. Raises LatticeError, OSError."""
     folder = RunFolder(board.folder, run_id)
-    if not folder.is_closed():
+    if folder.exists() and not folder.is_closed() and not mend(board, folder) and not folder.alive():
+        with locked(folder.mend, MEND_S):  # Another is at it. After that it is done, or dead and ours to finish.
+            pass
         mend(board, folder)
     return find(board, run_id)
 
@@ -109,6 +114,7 @@ def gc(board: Board, environ: Mapping[str, str]) -> Cleared:
                 finished.append(folder.run_id)
         except (LatticeError, OSError) as why:
             problems.append(f"{folder.run_id}: {why}")
+    liveness.refresh(board, board.store.tasks())
     for draft in abandoned_drafts(board.folder, DRAFT_AGE_S, time.time()):
         shutil.rmtree(draft, ignore_errors=True)
         folders.append(draft.name)

@@ -16,10 +16,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 from lattice.commands.board import FOLDER, Board, read_config
 from lattice.errors import LatticeError
-from lattice.workers import lease, supervisor
+from lattice.workers import lease, liveness, supervisor
 from lattice.workers.processes import become_subreaper, sweep
 from lattice.workers.reconcile import mend
 from lattice.workers.runs import RunFolder
@@ -35,7 +36,9 @@ def main(arguments: Sequence[str]) -> int:
     os.set_inheritable(ready_fd, False)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_IGN)  # A terminal that closes does not take the guard with it.
+        # A terminal that closes does not take the guard with it. A handler, not SIG_IGN: what is ignored
+        # stays so across execve(2), and the engine could never be asked to end.
+        signal.signal(signum, _pass)
     become_subreaper()
     folder = RunFolder(root / FOLDER, run_id)
     environment = _read_environment(env_fd)
@@ -62,10 +65,16 @@ def _supervise(root: Path, folder: RunFolder, lease_fd: int, ready_fd: int, envi
 def _finish(root: Path, folder: RunFolder) -> None:
     try:
         killed = sweep(SWEEP_S)  # What the supervisor left is ours by now.
+        board = Board(root, read_config(root))
         if folder.exists() and not folder.is_closed():
-            mend(Board(root, read_config(root)), folder, killed)
+            mend(board, folder, killed)
+        liveness.refresh(board)  # A run that was started inside this one died with it.
     except (LatticeError, OSError) as why:
         folder.note(f"guard: {why}")  # The next reading command, or `worker gc`, goes on from here.
+
+
+def _pass(_signum: int, _frame: FrameType | None) -> None:
+    """Nothing ends this process but SIGKILL; what it waits for goes on (PEP 475)."""
 
 
 def _read_environment(descriptor: int) -> dict[str, str]:

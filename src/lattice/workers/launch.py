@@ -26,7 +26,15 @@ from lattice.core.events import ProcessFailed, ProcessRequested, TaskEvent
 from lattice.core.record import Record
 from lattice.core.run import SetupFailed, judge
 from lattice.core.task import Task
-from lattice.errors import AlreadyRunning, DefinitionError, LatticeError, NotFound, RunSetupError, StorageError
+from lattice.errors import (
+    AlreadyRunning,
+    DefinitionError,
+    LatticeError,
+    NotFound,
+    RunSetupError,
+    StorageError,
+    WriteUncertain,
+)
 from lattice.ledger import Signature, timestamp
 from lattice.workers import catalogue, liveness
 from lattice.workers.definition import Definition, expand
@@ -101,6 +109,7 @@ def plan(board: Board, request: Request, environ: Mapping[str, str]) -> Plan:
         process_type=definition.name,
         actor=definition.actor,
         root=str(board.root),
+        host=host_name(board.folder),
         engine=definition.engine,
         argv=_argv(definition, top, environ, values),
         files=_files(definition, top),
@@ -146,7 +155,9 @@ def start(board: Board, prepared: Plan, by: Signature) -> Task:
     try:
         try:
             task = _request(board, prepared, by)
-        except BaseException:
+        except WriteUncertain:
+            raise  # Whether it was requested, only the log can say later: reconcile asks it.
+        except LatticeError:
             folder.discard()
             raise
         problem = _start_guard(board, folder, lease_fd, prepared.environment)
@@ -167,7 +178,7 @@ def _request(board: Board, prepared: Plan, by: Signature) -> Task:
         commit_sha=spec.commit_sha,
         base_sha=spec.base_sha,
         timeout_s=spec.timeout_s,
-        host=host_name(board.folder),
+        host=spec.host,
         deadline=deadline,
     )
 

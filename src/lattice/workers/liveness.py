@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from calendar import timegm
+from collections.abc import Iterable
 
 from lattice.commands.board import Board
-from lattice.core.task import ActiveRun
+from lattice.core.task import ActiveRun, Task
 from lattice.errors import LatticeError
 from lattice.workers.runs import RunFolder, host_name, open_runs
 
@@ -41,20 +43,28 @@ def is_overdue(run: ActiveRun) -> bool:
     return run.deadline is not None and time.time() > _seconds(run.deadline) + OVERDUE_AFTER_S
 
 
-def refresh(board: Board) -> None:
+def refresh(board: Board, tasks: Iterable[Task] = ()) -> None:
     """End the dead runs that can be ended; never raises for what it cannot.
 
-    A reading command calls it first. It looks at the runs that are not closed, and no others.
+    A reading command calls it first. It looks at the runs that are not closed, and no others; and, where
+    it is given tasks, at theirs whose folder somebody removed.
     """
     for folder in open_runs(board.folder):
-        if folder.alive():
-            continue
-        from lattice.workers.reconcile import mend  # git and process trees: only where a run died
-
         try:
+            if folder.alive():
+                continue
+            from lattice.workers.reconcile import mend  # git and process trees: only where a run died
+
             mend(board, folder)
         except (LatticeError, OSError) as why:
             folder.note(f"could not be mended by a reading command: {why}")
+    for task in tasks:
+        for run in task.active_processes:
+            if is_dead(board, run) and not RunFolder(board.folder, run.run_id).exists():
+                from lattice.workers.reconcile import end_without_folder  # the same
+
+                with contextlib.suppress(LatticeError, OSError):  # It is shown as lost, whatever the disk says.
+                    end_without_folder(board, task.id, run.run_id)
 
 
 def _seconds(ts: str) -> int:

@@ -12,18 +12,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lattice.commands.artifacts import describe, discard, keep, read_payload
+from lattice.commands.artifacts import PAYLOAD_BYTES_MAX, describe, discard, keep, read_payload
 from lattice.commands.board import Board
 from lattice.core.events import ArtifactAttached, ProcessCompleted, ProcessFailed, ProcessRequested, TaskEvent
 from lattice.core.record import Record
 from lattice.core.run import Failed, Lost, Verdict, judge
 from lattice.core.task import Task
-from lattice.errors import GitError, LatticeError, NotFound, StorageError
+from lattice.errors import GitError, LatticeError, NotFound, StorageError, ValidationError
 from lattice.ledger import Signature
 from lattice.workers import lease, worktree
 from lattice.workers.git import Repository
 from lattice.workers.processes import kill_marked
-from lattice.workers.runs import OutputSpec, RunFolder, RunSpec
+from lattice.workers.runs import OutputSpec, RunFolder, RunSpec, host_name
 from lattice.workers.salvage import salvage
 
 
@@ -94,7 +94,7 @@ def mend(board: Board, folder: RunFolder, killed: Sequence[int] = ()) -> bool:
     except FileNotFoundError:
         return True  # Closed and removed while we looked.
     try:
-        if folder.alive():
+        if folder.alive() or not _is_here(board, folder):
             return False
         if not folder.is_closed():
             _finish(board, folder, killed)
@@ -105,8 +105,39 @@ def mend(board: Board, folder: RunFolder, killed: Sequence[int] = ()) -> bool:
         os.close(held)
 
 
+def _is_here(board: Board, folder: RunFolder) -> bool:
+    """Whether the run is of this board: a copied folder names processes and a worktree that are another's."""
+    spec = folder.spec()
+    return spec is None or spec.host == host_name(board.folder)
+
+
+def end_without_folder(board: Board, task_id: str, run_id: str) -> bool:
+    """End a dead run of this board whose folder somebody removed. Whether it was ended now."""
+
+    def decide(task: Task) -> list[TaskEvent]:
+        run = task.run(run_id)
+        if run is None:
+            return []
+        return [
+            ProcessFailed(
+                run_id=run_id,
+                started_event_id=run.started_event_id,
+                commit_sha=run.commit_sha,
+                duration_s=0.0,
+                error="Its folder is gone, and nobody supervises it any more.",
+                cause={"kind": "lost"},
+                killed=tuple(kill_marked(run_id)),
+            )
+        ]
+
+    by = Signature("agent:lattice", None, {"reason": f"run {run_id}"})
+    return bool(board.ledger.transact(task_id, decide, by).events)
+
+
 def _finish(board: Board, folder: RunFolder, killed_before: Sequence[int]) -> None:
     spec = folder.spec()
+    if spec is None and not folder.exists():
+        return  # Its starter took it back while we looked.
     if spec is None:
         raise StorageError(
             f"The run {folder.run_id} cannot be finished: its spec.json is missing or damaged.",
@@ -152,7 +183,9 @@ def record_end(board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome)
         return False  # The task went, with git or to the archive: there is no board to tell.
     if not active:
         return False
-    attached = [_keep_output(board, folder, spec, artifact_id, name) for artifact_id, name in outcome.artifacts]
+    attached = _keep_outputs(board, folder, spec, outcome)
+    kept_ids = {artifact.artifact_id for artifact in attached}
+    outcome = outcome.replace(artifacts=tuple(pair for pair in outcome.artifacts if pair[0] in kept_ids))
 
     def decide(task: Task) -> list[TaskEvent]:
         if task.run(spec.run_id) is None:
@@ -174,7 +207,7 @@ def rescue(spec: RunSpec, folder: RunFolder) -> str | None:
     if spec.worktree is None or spec.commit_sha is None:
         return None
     repo, path = _repository(spec), Path(spec.worktree)
-    if repo is None or not os.path.lexists(path):
+    if repo is None:
         return None
     try:
         kept = salvage(repo, path, spec.run_id, spec.commit_sha)
@@ -182,7 +215,7 @@ def rescue(spec: RunSpec, folder: RunFolder) -> str | None:
         kept_at = path.parent / "kept" / spec.run_id
         folder.note(f"what the worktree holds cannot be told: {why}; kept at {kept_at}")
         worktree.set_aside(repo, path, kept_at)
-        return str(kept_at)
+        return str(kept_at) if os.path.lexists(kept_at) else None
     return kept.ref if kept is not None else None
 
 
@@ -200,6 +233,17 @@ def _repository(spec: RunSpec) -> Repository | None:
     if spec.repo_top is None or spec.common_dir is None or not Path(spec.common_dir).is_dir():
         return None
     return Repository(Path(spec.repo_top), Path(spec.common_dir))
+
+
+def _keep_outputs(board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome) -> list[ArtifactAttached]:
+    """Keep what can be kept. An output that never can does not keep the run from its end."""
+    attached = []
+    for artifact_id, name in outcome.artifacts:
+        try:
+            attached.append(_keep_output(board, folder, spec, artifact_id, name))
+        except (NotFound, ValidationError) as why:
+            folder.note(f"the output {name} was not kept: {why}")
+    return attached
 
 
 def _keep_output(board: Board, folder: RunFolder, spec: RunSpec, artifact_id: str, name: str) -> ArtifactAttached:
@@ -223,3 +267,16 @@ def _keep_output(board: Board, folder: RunFolder, spec: RunSpec, artifact_id: st
 def output_path(folder: RunFolder, output: OutputSpec) -> Path:
     """Where the engine leaves an output."""
     return folder.out / output.path
+
+
+def problem_with(folder: RunFolder, output: OutputSpec) -> str | None:
+    """Why an output cannot be taken as it is; None where it can."""
+    path = output_path(folder, output)
+    if os.path.realpath(path) != os.path.join(os.path.realpath(folder.out), output.path):
+        return "a symbolic link"
+    if not path.is_file():
+        return "missing"
+    size = path.stat().st_size
+    if size == 0:
+        return "empty"
+    return "too large" if size > PAYLOAD_BYTES_MAX else None

@@ -54,6 +54,7 @@ class RunSpec(Record):
     process_type: str
     actor: str
     root: str  # the folder that holds .lattice/
+    host: str  # the machine and the board on it: a copy of the folder elsewhere is not the run
     engine: str
     argv: tuple[str, ...]
     files: tuple[tuple[str, str], ...]  # path and digest of what the engine executes from the main checkout
@@ -141,7 +142,10 @@ class RunFolder:
 
     def discard(self) -> None:
         """Remove every trace of a run that was never requested."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        gone = self.path.with_name(f".new-{self.run_id}")
+        with contextlib.suppress(FileNotFoundError):
+            self.path.rename(gone)  # At once: nobody finds half a folder with a free lease, and mends it.
+        shutil.rmtree(gone, ignore_errors=True)
         self.marker.unlink(missing_ok=True)
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ from lattice.ledger import Signature
 from lattice.workers import lease, worktree
 from lattice.workers.git import Repository
 from lattice.workers.processes import RUN_MARK, become_subreaper, descendants, signal_tree, sweep
-from lattice.workers.reconcile import Outcome, outcome_of, output_path, record_end, remove_worktree, rescue
+from lattice.workers.reconcile import Outcome, outcome_of, problem_with, record_end, remove_worktree, rescue
 from lattice.workers.runs import OutputSpec, RunFolder, RunSpec
 
 LOG_BYTES_MAX = 64 << 20
@@ -162,8 +162,12 @@ class Supervisor:
             os.close(pidfd)
 
     def _patience_s(self) -> float:
-        now = time.clock_gettime(_CLOCK)
-        return max(0.0, min(self.deadline - now, _LOOK_S)) + 0.001
+        left_s = self.deadline - time.clock_gettime(_CLOCK)
+        if self.spec.idle_timeout_s is not None:
+            with contextlib.suppress(FileNotFoundError):
+                silent_s = time.time() - self.folder.output_log.stat().st_mtime
+                left_s = min(left_s, self.spec.idle_timeout_s - silent_s)
+        return max(0.0, min(left_s, _LOOK_S)) + 0.001
 
     def _limit_passed(self) -> Ending | None:
         now = time.clock_gettime(_CLOCK)
@@ -257,9 +261,5 @@ class Supervisor:
 
 
 def _owed(folder: RunFolder, output: OutputSpec) -> Owed:
-    path = output_path(folder, output)
-    if path.is_symlink() or not path.is_file():
-        return Owed(output.name, output.path, found=False, reason="missing")
-    if path.stat().st_size == 0:
-        return Owed(output.name, output.path, found=False, reason="empty")
-    return Owed(output.name, output.path, found=True)
+    problem = problem_with(folder, output)
+    return Owed(output.name, output.path, found=problem is None, reason=problem)
