@@ -18,7 +18,7 @@ def refreshed(board: Board, read: Callable[[], Sequence[Task]]) -> Sequence[Task
     found = read()
     if not any(task.active_processes for task in found):
         return found
-    _refresh(board)
+    _refresh(board, found)
     return read()
 
 
@@ -37,10 +37,10 @@ def snapshot(board: Board, task: Task) -> dict[str, Any]:
     return shape
 
 
-def _refresh(board: Board) -> None:
+def _refresh(board: Board, tasks: Sequence[Task] = ()) -> None:
     from lattice.workers import liveness  # most boards have no run at most times
 
-    liveness.refresh(board)
+    liveness.refresh(board, tasks)
 
 
 def _has_open_runs(board: Board) -> bool:

@@ -19,7 +19,8 @@ from lattice.core.task import Task
 from lattice.core.text import check_line
 from lattice.errors import LatticeError, ValidationError
 from lattice.ledger import Signature
-from lattice.workers import lease, liveness, worktree
+from lattice.store.files.locks import locked
+from lattice.workers import liveness, worktree
 from lattice.workers.git import Repository
 from lattice.workers.launch import worktrees_of
 from lattice.workers.overview import RunView, find

@@ -61,7 +61,7 @@ def _failed_cases(report: Path) -> list[Case] | None:
     try:
         if os.path.getsize(report) > OUTPUT_BYTES_MAX:
             return None
-        root = ElementTree.parse(report).getroot()  # noqa: S314 -- expat bounds entity expansion; the size is bounded
+        root = ElementTree.parse(report).getroot()  # noqa: S314  # expat and the size bound it
     except (OSError, ElementTree.ParseError):
         return None
     return [
