@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -202,15 +203,17 @@ def read_payload(path: Path) -> Payload:
         raise NotFound(f"Source file not found: {str(path)[:200]!r}.") from None
     except OSError as refused:
         raise ValidationError(f"{str(path)[:200]!r} cannot be read: {refused.strerror}.") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
-        if not os.path.isfile(descriptor):
+        if not stat.S_ISREG(status.st_mode):
             raise ValidationError(f"{str(path)[:200]!r} is not a file.", hint="Attach a file, or a URL.")
         if status.st_size > PAYLOAD_BYTES_MAX:
             raise ValidationError(
                 f"{path.name[:80]!r} is too large: {status.st_size} bytes; the limit is {PAYLOAD_BYTES_MAX}."
             )
-        data = file.read()
+        data = disk.read_from(descriptor, 0, status.st_size)
+    finally:
+        os.close(descriptor)
     ending = _ENDING.search(path.name)
     return Payload(data, ending[0].lower() if ending else ".bin", mimetypes.guess_type(path.name)[0])
 
