@@ -147,10 +147,14 @@ def keep(board: Board, meta: dict[str, Any], payload: Payload | None) -> dict[st
     """
     folder = board.folder / "artifacts"
     meta_path = folder / "meta" / f"{meta['id']}.json"
-    before = _stored(meta_path)
+    try:
+        before = _stored(meta_path)
+        same = before is None or (_essence(before) == _essence(meta) and _same_payload(folder, before, payload))
+    except OSError as refused:
+        raise StorageError(f"{meta_path.name} cannot be read: {refused.strerror}. Nothing was recorded.") from refused
+    if not same:
+        raise Conflict(f"Artifact {meta['id']} exists with different data.", hint="Use a new id.")
     if before is not None:
-        if _essence(before) != _essence(meta) or not _same_payload(folder, before, payload):
-            raise Conflict(f"Artifact {meta['id']} exists with different data.", hint="Use a new id.")
         return before
     try:
         for name in ("meta", "payload"):
@@ -190,7 +194,10 @@ def described(board: Board, artifact_id: str) -> dict[str, Any] | None:
     """An artifact's description, or None where it is missing or unreadable."""
     if not is_id("art", artifact_id):
         return None
-    return _stored(board.folder / "artifacts" / "meta" / f"{artifact_id}.json")
+    try:
+        return _stored(board.folder / "artifacts" / "meta" / f"{artifact_id}.json")
+    except OSError:
+        return None
 
 
 def read_payload(path: Path) -> Payload:
