@@ -132,7 +132,7 @@ def test_an_absent_dependency_is_not_a_failure_and_a_lost_module_is(review: Revi
 def test_a_tool_that_hangs_is_ended(review: Review) -> None:
     test = "import signal\n\ndef test_hangs():\n    signal.pause()\n"
     files = {"pyproject.toml": PYTEST, "test_a.py": test}
-    document = review({}, files, LATTICE_DIFFCHECK_TOOL_SECONDS="2")
+    document = review({}, files, DIFFCHECK_TOOL_SECONDS="2")
     assert "timed_out" == status(document, "pytest")
     assert ["potential"] == [one["severity"] for one in of(document, "tool")]
     assert "ready" == document["verdict"]
@@ -200,7 +200,7 @@ def test_the_same_diff_gives_the_same_findings(
         ({"LATTICE_BASE_SHA": "--output=x"}, "not a full commit id"),
         ({"LATTICE_BASE_SHA": "f" * 40}, "has no commit ffff"),
         ({"LATTICE_OUTPUT_DIR": "/nonexistent"}, "LATTICE_OUTPUT_DIR is not a folder"),
-        ({"LATTICE_DIFFCHECK_TOOL_SECONDS": "soon"}, "not a number of seconds"),
+        ({"DIFFCHECK_TOOL_SECONDS": "soon"}, "not a number of seconds"),
         ({"PATH": "/nonexistent"}, "git could not be started"),
     ],
 )

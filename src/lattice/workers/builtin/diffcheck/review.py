@@ -63,7 +63,7 @@ def read_assignment(environ: Mapping[str, str]) -> Assignment:
         output_dir=output_dir,
         task=environ.get("LATTICE_TASK_SHORT_ID") or None,
         main_checkout=Path(checkout) if checkout else None,
-        tool_limit_s=_seconds(environ, "LATTICE_DIFFCHECK_TOOL_SECONDS", TOOL_LIMIT_S),
+        tool_limit_s=_seconds(environ, "DIFFCHECK_TOOL_SECONDS", TOOL_LIMIT_S),
     )
 
 

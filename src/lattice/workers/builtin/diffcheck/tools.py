@@ -115,7 +115,7 @@ def run_tool(project: Project, name: str, argv: Sequence[str], limit_s: float, r
             category="tool",
             title=f"{name} did not finish",
             detail=f"It was {detail} and says nothing about this diff.",
-            fix="Run it by hand, or raise LATTICE_DIFFCHECK_TOOL_SECONDS.",
+            fix="Run it by hand, or raise DIFFCHECK_TOOL_SECONDS.",
         )
         return ToolResult(Check(name, tuple(argv), "timed_out", detail, outcome.duration_s), (finding,))
     passed = outcome.exit_status == 0
