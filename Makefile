@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 JOBS ?= auto
 PIP_QUIET := -qq --no-input --disable-pip-version-check --no-warn-script-location
 
-.PHONY: help setup check format test demo torture bench lock clean
+.PHONY: help setup check format test docs demo torture bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ format: $(READY) ## put the code in its form
 
 test: $(READY) ## the tests, JOBS at a time
 	@$(PY) -m pytest -q -n $(JOBS) $(ARGS)
+
+docs: $(READY) ## write docs/reference/ from the code
+	@$(PY) tools/reference.py
 
 demo: $(READY) ## a board, a worker and its review, in a throw-away repository
 	@$(PY) tools/demo.py

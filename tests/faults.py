@@ -18,8 +18,8 @@ from lattice.core.record import Record
 from lattice.errors import LatticeError
 from lattice.store.files import disk
 
-Kind = Literal["kill before", "kill after", "short write", "enospc", "eio"]
-KINDS: tuple[Kind, ...] = ("kill before", "kill after", "short write", "enospc", "eio")
+Kind = Literal["kill before", "kill after", "torn write", "short write", "enospc", "eio"]
+KINDS: tuple[Kind, ...] = ("kill before", "kill after", "torn write", "short write", "enospc", "eio")
 CALLS = ("open", "write", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "mkdir", "utime")
 CRASHED = 70
 
@@ -129,11 +129,15 @@ class _Faults:
             case "kill after":
                 call(*args, **kwargs)
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "torn write" if name == "write":
+                descriptor, data = args
+                call(descriptor, data[: len(data) // 2])
+                os.kill(os.getpid(), signal.SIGKILL)
             case "short write" if name == "write":
                 self._full = True
                 descriptor, data = args
                 return call(descriptor, data[: len(data) // 2])
-            case "short write":
+            case "torn write" | "short write":
                 return call(*args, **kwargs)
             case "enospc":
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -28,7 +28,7 @@ from tools.demo_repository import PLANTED_BRANCH, Commit, last_commits, plant, p
 from tools.demo_stage import COMMAND_LIMIT_S, DemoFailed, Stage, run_in  # noqa: E402  # as above
 
 REVIEW_LINES = 44
-TO_DONE = ("planned", "in_progress", "review", "done")
+TO_DONE = ("planned", "review", "done")
 
 NEXT = """
 What to try next, in a repository of your own:

@@ -41,38 +41,56 @@ class UsageError(LatticeError):
 
 
 class NotFound(LatticeError):
+    """What was named is not there."""
+
     code = "NOT_FOUND"
 
 
 class NotInitialized(LatticeError):
+    """There is no board in this folder, nor in one above it."""
+
     code = "NOT_INITIALIZED"
 
 
 class InvalidId(LatticeError):
+    """What was given has not the form of an id."""
+
     code = "INVALID_ID"
 
 
 class InvalidActor(LatticeError):
+    """An actor has not the form prefix:name."""
+
     code = "INVALID_ACTOR"
 
 
 class MissingActor(LatticeError):
+    """Nobody said who acts, and the board has no default."""
+
     code = "MISSING_ACTOR"
 
 
 class InvalidRole(LatticeError):
+    """The board has no such role."""
+
     code = "INVALID_ROLE"
 
 
 class ValidationError(LatticeError):
+    """A value is not one that can be recorded."""
+
     code = "VALIDATION_ERROR"
 
 
 class InvalidTransition(LatticeError):
+    """The workflow has no way from the task's status to that one."""
+
     code = "INVALID_TRANSITION"
 
 
 class CompletionBlocked(LatticeError):
+    """The task lacks what the board's policy asks for before that status."""
+
     code = "COMPLETION_BLOCKED"
 
 
@@ -83,6 +101,8 @@ class Conflict(LatticeError):
 
 
 class LockTimeout(LatticeError):
+    """Another process held the lock for too long; nothing was recorded."""
+
     code = "LOCK_TIMEOUT"
 
 
@@ -105,6 +125,8 @@ class LogDamaged(LatticeError):
 
 
 class ConfigError(LatticeError):
+    """A setting in config.json is not what it has to be."""
+
     code = "CONFIG_ERROR"
 
 
@@ -115,6 +137,8 @@ class DefinitionError(LatticeError):
 
 
 class AlreadyRunning(LatticeError):
+    """The worker has a run on this task that has not ended."""
+
     code = "ALREADY_RUNNING"
 
 
@@ -142,7 +166,67 @@ class Fenced(LatticeError):
     code = "FENCED"
 
 
+class Archived(NotFound):
+    """The task is in the archive, where nothing is written."""
+
+
+class PlanRequired(LatticeError):
+    """Work would begin on a task whose plan is still as it was made."""
+
+    code = "PLAN_REQUIRED"
+
+
+class ReviewCycleLimit(LatticeError):
+    """The task went back and forth between work and review often enough."""
+
+    code = "REVIEW_CYCLE_LIMIT"
+
+
+class WipLimit(LatticeError):
+    """As many tasks are in the status as the board allows."""
+
+    code = "WIP_LIMIT"
+
+
+class SessionNotFound(LatticeError):
+    """No active session has that name."""
+
+    code = "SESSION_NOT_FOUND"
+
+
+class ResourceHeld(LatticeError):
+    """Others hold the resource; nothing was recorded."""
+
+    code = "RESOURCE_HELD"
+
+
+class NotHeld(LatticeError):
+    """The actor does not hold the resource, or does not hold it any more."""
+
+    code = "NOT_HELD"
+
+
+class WaitTimeout(LatticeError):
+    """What was waited for did not come in time."""
+
+    code = "TIMEOUT"
+
+
+class CannotUndo(LatticeError):
+    """No event takes this one back, or what it did does not stand any more."""
+
+    code = "CANNOT_UNDO"
+
+
+class PluginError(LatticeError):
+    """A command of another package that cannot be loaded."""
+
+    code = "PLUGIN_BROKEN"
+
+
 class Interrupted(LatticeError):
+    """The command was ended from outside, as by Ctrl-C."""
+
     code = "INTERRUPTED"
     exit_status = 130
 

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lattice.core.actors import Actor
 from lattice.core.codec import body_data, same_payload
-from lattice.core.events import Event, Foreign, TaskCreated, TaskEvent, evolve
+from lattice.core.events import Event, Foreign, ShortIdAssigned, TaskCreated, TaskEvent, evolve
 from lattice.core.ids import next_id, parse_id, ulid_ms
 from lattice.core.record import Record
 from lattice.core.task import Task
 from lattice.errors import Conflict, InvalidId, NotFound
-from lattice.store.protocol import Store, Tail
+
+if TYPE_CHECKING:
+    from lattice.core.resource import Resource
+    from lattice.store.protocol import Numbers, ResourceStore, Store, Tail
 
 Body = TaskEvent | Foreign
 Decide = Callable[[Task], Sequence[Body]]
+DecideOnResource = Callable[["Resource | None", int], Sequence[Foreign]]
+DecideOnHistory = Callable[[Task, Sequence[Event]], Sequence[Body]]
 
 FUTURE_MS_MAX = 24 * 3600 * 1000
 """How far ahead of the clock a caller's own event id may be: ids after it have to be greater still."""
@@ -51,25 +56,38 @@ class Written(Record):
     repeated: bool = False  # a retry found its event there already
 
 
+class Adopted(Record):
+    """What became of a stream that was taken over; the task where anything was written."""
+
+    stream: str
+    outcome: str  # created, extended, unchanged, or diverged: both sides went on since
+    task: Task | None = None
+
+
 class Ledger:
     """Transactions over a store. A transaction writes one stream."""
 
     def __init__(self, store: Store, source: Source) -> None:
         self.store = store
         self.source = source
+        self.after: list[Callable[[Written], None]] = []
+        """Told of each transaction that wrote, outside its lock. What they do cannot undo it; they raise nothing."""
 
     def new_id(self, prefix: str) -> str:
         """A fresh id of this kind."""
         return next_id(prefix, self.source.now_ms(), self.source.chance(), None)
 
-    def transact(self, stream: str, decide: Decide, by: Signature, *, event_id: str | None = None) -> Written:
+    def transact(
+        self, stream: str, decide: Decide, by: Signature, *, event_id: str | None = None, archived: bool = False
+    ) -> Written:
         """Decide on the fresh task, and append what was decided as one act.
 
         `decide` is pure and may raise to refuse; then nothing is written. With `event_id` the act has
         to be one event; if the log has that id with the same payload, the call is a retry and writes
-        nothing. Raises NotFound, Conflict, LockTimeout, LogDamaged, StorageError, WriteUncertain.
+        nothing. Only with `archived` is an archived task decided on.
+        Raises NotFound, Archived, Conflict, LockTimeout, LogDamaged, StorageError, WriteUncertain.
         """
-        with self.store.exclusive(stream) as tail:
+        with self.store.exclusive(stream, archived=archived) as tail:
             task = tail.task
             if task is None:
                 raise NotFound(f"Task {stream} not found.")
@@ -78,7 +96,35 @@ class Ledger:
                 repeated = self._repeated(tail, event_id, bodies)
                 if repeated is not None:
                     return Written(task, (repeated,), True)
-            return self._append(tail, stream, task, bodies, by, event_id)
+            written = self._append(tail, stream, task, bodies, by, event_id)
+        return self._told(written)
+
+    def transact_on_history(self, stream: str, decide: DecideOnHistory, by: Signature) -> Written:
+        """As `transact`, for a decision that hangs on earlier events and not on the task's state alone."""
+        with self.store.exclusive(stream) as tail:
+            task = tail.task
+            if task is None:
+                raise NotFound(f"Task {stream} not found.")
+            written = self._append(tail, stream, task, decide(task, tail.events()), by, None)
+        return self._told(written)
+
+    def assign_short_ids(self, streams: Sequence[str], prefix: str, by: Signature) -> list[Written]:
+        """Give each of these tasks the next short id, archived ones too; one that has an id keeps it."""
+        with self.store.numbering() as numbers:
+            assigned = [self._assign_short_id(stream, prefix, by, numbers) for stream in streams]
+        return [self._told(written) for written in assigned]
+
+    def _assign_short_id(self, stream: str, prefix: str, by: Signature, numbers: Numbers) -> Written:
+        with self.store.exclusive(stream, archived=True) as tail:
+            task = tail.task
+            if task is None:
+                raise NotFound(f"Task {stream} not found.")
+            if task.short_id is not None:
+                return Written(task, ())
+            short_id = numbers.next(prefix)
+            written = self._append(tail, stream, task, [ShortIdAssigned(short_id)], by, None)
+        numbers.assign(short_id, stream)
+        return written
 
     def create(
         self, stream: str, make: Callable[[str | None], TaskCreated], by: Signature, prefix: str | None
@@ -96,7 +142,55 @@ class Ledger:
                 written = self._append(tail, stream, None, [make(short_id)], by, None)
             if short_id:
                 numbers.assign(short_id, stream)
-            return written
+        return self._told(written)
+
+    def adopt(self, histories: Sequence[Sequence[Event]], prefix: str | None) -> list[Adopted]:
+        """Take over streams that were written elsewhere: ids, times and actors are theirs, and no hook is told.
+
+        A stream that is there already is only ever continued, where all that it lacks is later than all
+        it has. A new task without a short id gets the next of `prefix`; one whose short id is another's here, too.
+        Raises ValidationError for events that cannot follow each other, and then the stream is not there.
+        """
+        with self.store.numbering() as numbers:
+            return [self._adopt(history, prefix, numbers) for history in histories]
+
+    def _adopt(self, history: Sequence[Event], prefix: str | None, numbers: Numbers) -> Adopted:
+        from lattice.core.adoption import continuation, renumbered, short_ids  # an import alone pays for it
+
+        stream = history[0].task_id
+        if self.store.exists(stream):
+            with self.store.exclusive(stream, archived=True) as tail:
+                stored = tail.events()
+                outcome, missing = continuation(stored, history)
+                if outcome != "extended":
+                    return Adopted(stream, outcome)
+                return self._take_over(tail, stream, missing, stored[-1])
+        clash = any(numbers.find(short_id) not in (None, stream) for short_id in short_ids(history))
+        nameless = history[0].raw is None and not short_ids(history)
+        if prefix is not None and (clash or nameless):
+            history = renumbered(history, numbers.next(prefix))
+        with self.store.exclusive(stream, create=True) as tail:
+            adopted = self._take_over(tail, stream, history, None)
+        for short_id in short_ids(history):
+            numbers.assign(short_id, stream)
+        return adopted
+
+    def _take_over(self, tail: Tail, stream: str, history: Sequence[Event], after: Event | None) -> Adopted:
+        from lattice.core.adoption import in_chain  # an import alone pays for it
+
+        task, events = tail.task, in_chain(history, after)
+        for event in events:
+            task = evolve(task, event)
+        if task is None:
+            raise AssertionError("events were applied and gave no task")
+        tail.append(events, task)
+        return Adopted(stream, "extended" if after is not None else "created", task)
+
+    def _told(self, written: Written) -> Written:
+        if written.events:
+            for tell in self.after:
+                tell(written)
+        return written
 
     def _created_before(self, stream: str, make: Callable[[str | None], TaskCreated]) -> Written:
         task, events = self.store.history(stream)
@@ -113,7 +207,7 @@ class Ledger:
             if task is None:
                 raise NotFound(f"Task {stream} not found.")
             return Written(task, ())
-        events = self._stamp(stream, bodies, by, tail.last_event_id, event_id)
+        events = self.stamp(stream, bodies, by, tail.last_event_id, event_id)
         for event in events:
             task = evolve(task, event)  # What cannot be replayed cannot be written.
         if task is None:
@@ -121,7 +215,7 @@ class Ledger:
         tail.append(events, task)
         return Written(task, tuple(events))
 
-    def _stamp(
+    def stamp(
         self, stream: str, bodies: Sequence[Body], by: Signature, last: str | None, event_id: str | None
     ) -> list[Event]:
         now_ms = self.source.now_ms()
@@ -154,3 +248,35 @@ class Ledger:
 def timestamp(ms: int) -> str:
     """Milliseconds since 1970 as the log writes time: UTC, to the second."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ms // 1000))
+
+
+class ResourceLedger:
+    """Transactions over shared resources: decided on the fresh state, under the resource's locks."""
+
+    def __init__(self, resources: ResourceStore, ledger: Ledger) -> None:
+        self._resources = resources
+        self._ledger = ledger
+
+    def transact(self, name: str, decide: DecideOnResource, by: Signature, *, new_id: str | None = None) -> Resource:
+        """Decide, at a time of the ledger's clock, and append what was decided as one act.
+
+        With `new_id` the resource may be new: `decide` is given None. Raises what `decide` raises, NotFound,
+        Conflict, LockTimeout, LogDamaged, StorageError, WriteUncertain.
+        """
+        from lattice.core.resource import evolve as evolve_resource  # a resource's commands alone pay for it
+
+        with self._resources.exclusive(name, new_id) as tail:
+            resource = tail.resource
+            bodies = decide(resource, self._ledger.source.now_ms())
+            stream = resource.id if resource is not None else new_id
+            if stream is None:
+                raise NotFound(f"Resource {name} not found.")
+            last = resource.last_event_id if resource is not None else None
+            events = self._ledger.stamp(stream, bodies, by, last, None)
+            for event in events:
+                resource = evolve_resource(resource, event)
+            if resource is None:
+                raise AssertionError("a resource was decided on and is not there")
+            if events:
+                tail.append(events, resource)
+            return resource

@@ -51,14 +51,16 @@ def test_hot_commands_import_nothing_heavy(cli: CommandLine, words: tuple[str, .
     )
     imported = set(done.stdout.splitlines()[-1].split())
     assert "lattice.commands.board" in imported  # so that an empty list cannot pass
-    assert [] == [name for name in NOT_FOR_HOT_COMMANDS if name in imported]
+    # A task's relationships and a listing are read from the index, so that neither opens a file a task.
+    allowed = {"sqlite3"} if words[0] in ("show", "list") else set()
+    assert [] == [name for name in NOT_FOR_HOT_COMMANDS if name in imported and name not in allowed]
 
 
 def test_a_group_has_an_overview_of_its_own_and_names_the_nearest(outside: CommandLine) -> None:
     shown = outside("worker", "--help")
     assert (0, "") == (shown.status, shown.err)
     assert "usage: lattice worker COMMAND" in shown.out
-    assert f"  run            {COMMANDS['worker run'].summary}\n" in shown.out
+    assert f"  run                  {COMMANDS['worker run'].summary}\n" in shown.out
     assert "create" not in shown.out
     assert (2, "", shown.out) == outside("worker")
     refused = outside("worker", "lgos")

@@ -57,7 +57,7 @@ def test_status_moves_and_says_so(cli: CommandLine) -> None:
     assert "Status: backlog -> planned (LAT-1)\n" == cli("status", "LAT-1", "planned").out
     assert "Already at status planned\n" == cli("status", "LAT-1", "planned").out
     assert {"message": "Already at status planned"} == cli("status", "LAT-1", "planned", "--json").data
-    assert "in_progress" == cli("status", "lat-1", "in_progress", "--json").data["status"]
+    assert "review" == cli("status", "lat-1", "review", "--json").data["status"]
 
 
 def test_a_forbidden_move_names_the_ones_allowed(cli: CommandLine) -> None:
@@ -90,7 +90,7 @@ def test_comment_with_a_role_is_evidence_and_can_be_answered(cli: CommandLine) -
     assert [{"id": comment, "role": "review", "source_type": "comment"}] == task["evidence_refs"]
     assert "LAT-1\n" == cli("comment", "LAT-1", "Thanks", "--reply-to", comment, "--quiet").out
     assert comment == cli("show", "LAT-1", "--json").data["events"][-1]["data"]["parent_id"]
-    assert "NOT_FOUND" == cli("comment", "LAT-1", "x", "--reply-to", EVENT, "--json").error["code"]
+    assert "VALIDATION_ERROR" == cli("comment", "LAT-1", "x", "--reply-to", EVENT, "--json").error["code"]
     assert "INVALID_ROLE" == cli("comment", "LAT-1", "x", "--role", "judge", "--json").error["code"]
 
 

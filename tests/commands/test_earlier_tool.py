@@ -10,7 +10,7 @@ import pytest
 
 from lattice.commands.artifacts import Attach
 from lattice.commands.board import Board, read_config
-from lattice.commands.queries import show
+from lattice.commands.detail import show
 from lattice.commands.tasks import Assign, ChangeStatus, Comment, CreateTask, RecordEvent, Update, change
 from lattice.core.task import to_snapshot
 from tests.commands.earlier import EarlierTool, install

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import pytest
 
-from lattice.core.events import CommentAdded, StatusChanged, TaskCreated
+from lattice.core.events import (
+    CommentAdded,
+    CommentDeleted,
+    CommentEdited,
+    Event,
+    ProcessRequested,
+    RelationshipAdded,
+    RelationshipRemoved,
+    StatusChanged,
+    TaskArchived,
+    TaskCreated,
+    TaskUnarchived,
+)
+from lattice.core.fulltext import parse_words
 from lattice.core.ids import next_id
+from lattice.core.summary import Edge, snapshot_text, summary
 from lattice.core.task import Task
-from lattice.errors import Conflict, InvalidId, NotFound, ValidationError
+from lattice.errors import Archived, Conflict, InvalidId, NotFound, ValidationError
 from lattice.ledger import Ledger, Signature
 from lattice.store.protocol import Store
 
@@ -188,6 +203,63 @@ class StoreConformance:
     def test_a_task_may_have_no_short_id(self, ledger: Ledger, store: Store) -> None:
         assert store.task(begin(ledger, "x", None)).short_id is None
 
+    def test_a_view_has_every_task_as_it_is_now(self, ledger: Ledger, store: Store, stream: str) -> None:
+        for word in ("one", "two"):
+            ledger.transact(stream, lambda _, word=word: [CommentAdded(body=word)], ANN)  # type: ignore[misc]  # the default binds the loop's word
+            with store.view() as view:
+                assert [summary(store.task(stream))] == view.rows()
+                assert summary(store.task(stream)) == view.row(stream)
+                assert {stream: snapshot_text(store.task(stream))} == view.snapshots([stream])
+                assert view.row("task_01JD0000000000000000000001") is None
+
+    def test_a_view_has_edges_in_both_directions(self, ledger: Ledger, store: Store, stream: str) -> None:
+        other = begin(ledger, "Second")
+        for kind in ("blocks", "related_to"):
+            body = RelationshipAdded(type=kind, target_task_id=stream, note="n")
+            ledger.transact(other, lambda _, body=body: [body], ANN)  # type: ignore[misc]  # the default binds the loop's body
+        ledger.transact(other, lambda _: [RelationshipRemoved(type="blocks", target_task_id=stream)], ANN)
+        expected = [Edge(other, "related_to", stream, "n")]
+        for settled in (False, True):
+            with store.view(archived=True, settled=settled) as view:
+                assert (expected, expected, []) == (view.edges(), view.incoming(stream), view.incoming(other))
+
+    def test_a_view_has_archived_tasks_where_they_are_asked_for(
+        self, ledger: Ledger, store: Store, stream: str
+    ) -> None:
+        other = begin(ledger, "Second")
+        ledger.transact(other, lambda _: [RelationshipAdded(type="blocks", target_task_id=stream)], ANN)
+        for body, seen in ((TaskArchived(), [stream]), (TaskUnarchived(), [stream, other])):
+            ledger.transact(other, lambda _, body=body: [body], ANN, archived=True)  # type: ignore[misc]  # the default binds the loop's body
+            with store.view(texts=True) as view:
+                assert seen == [row.id for row in view.rows()]
+                assert (len(seen) > 1) == bool(view.search(parse_words("second")))
+                assert len(seen) - 1 == len(view.edges())
+            with store.view(archived=True) as view:
+                assert [(stream, False), (other, len(seen) == 1)] == [(row.id, row.archived) for row in view.rows()]
+
+    def test_a_search_reads_comments_as_they_are_now(self, ledger: Ledger, store: Store, stream: str) -> None:
+        first = ledger.transact(stream, lambda _: [CommentAdded(body="a needle")], ANN).events[0].id
+        assert [stream] == found(store, "needle")
+        ledger.transact(stream, lambda _: [CommentEdited(comment_id=first, body="a thread")], ANN)
+        assert ([], [stream]) == (found(store, "needle"), found(store, "THR"))
+        ledger.transact(stream, lambda _: [CommentDeleted(comment_id=first)], ANN)
+        assert ([], [stream]) == (found(store, "thread"), found(store, "first"))
+
+    def test_a_search_gives_titles_first(self, ledger: Ledger, store: Store, stream: str) -> None:
+        ledger.transact(stream, lambda _: [CommentAdded(body="some crash in a long text about many other things")], ANN)
+        titled = begin(ledger, "Crash")
+        assert [titled, stream] == found(store, "crash")
+        assert [] == found(store, "crash nothing")
+
+    def test_a_view_knows_which_tasks_have_runs(self, ledger: Ledger, store: Store, stream: str) -> None:
+        begin(ledger, "Second")
+        run = "run_01JD0000000000000000000001"
+        body = ProcessRequested(run, "W", "d", None, None, 1.0, "h", "2099-01-01T00:00:00Z")
+        ledger.transact(stream, lambda _: [body], ANN)
+        with store.view() as view:
+            assert [stream] == view.running()
+            assert [store.task(stream).active_processes] == [row.active_processes for row in view.rows()][:1]
+
     def test_writers_of_one_stream_exclude_each_other(self, store: Store) -> None:
         ledger = Ledger(store, Ticking())
         stream = begin(ledger, "x")
@@ -211,6 +283,70 @@ class StoreConformance:
             thread.join()
         assert 1 == max(worst)
         assert 40 == store.task(stream).comment_count == len(store.history(stream)[1]) - 1
+
+    def test_an_archived_stream_is_read_and_not_written(self, ledger: Ledger, store: Store, stream: str) -> None:
+        other = begin(ledger, "Other")
+        ledger.transact(stream, lambda _: [TaskArchived()], ANN)
+        assert [other] == [task.id for task in store.tasks()]
+        assert [stream] == [task.id for task in store.tasks(archived=True)]
+        assert store.exists(stream)
+        assert store.task(stream).archived
+        assert stream == store.resolve("LAT-1")
+        with pytest.raises(Archived):
+            ledger.transact(stream, lambda _: [CommentAdded(body="x")], ANN)
+        assert ["task_created", "task_archived"] == [event.type for event in store.history(stream)[1]]
+
+    def test_an_archived_stream_comes_back_as_it_was(self, ledger: Ledger, store: Store, stream: str) -> None:
+        before = ledger.transact(stream, lambda _: [CommentAdded(body="kept")], ANN).task
+        ledger.transact(stream, lambda _: [TaskArchived()], ANN)
+        ledger.transact(stream, lambda _: [TaskUnarchived()], ANN, archived=True)
+        back = store.task(stream)
+        assert before == back.replace(last_event_id=before.last_event_id)
+        assert [back] == list(store.tasks())
+        assert [] == list(store.tasks(archived=True))
+
+    def test_a_refused_return_leaves_the_stream_archived(self, ledger: Ledger, store: Store, stream: str) -> None:
+        ledger.transact(stream, lambda _: [TaskArchived()], ANN)
+
+        def refuse(task: Task) -> list[TaskUnarchived]:
+            raise ValidationError(f"Not {task.name}.")
+
+        with pytest.raises(ValidationError):
+            ledger.transact(stream, refuse, ANN, archived=True)
+        assert ([], [stream]) == (list(store.tasks()), [task.id for task in store.tasks(archived=True)])
+
+    def test_a_decision_on_history_is_given_every_event(self, ledger: Ledger, stream: str) -> None:
+        ledger.transact(stream, lambda _: [CommentAdded(body="x")], ANN)
+        seen: list[str] = []
+
+        def decide(task: Task, events: Sequence[Event]) -> list[CommentAdded]:
+            seen.extend(event.id for event in events)
+            return [CommentAdded(body=task.title)]
+
+        written = ledger.transact_on_history(stream, decide, ANN)
+        assert (2, written.events[0].prev) == (len(seen), seen[-1])
+
+    def test_short_ids_are_given_to_those_without_archived_ones_too(self, ledger: Ledger, store: Store) -> None:
+        streams = [begin(ledger, title, None) for title in "abc"]
+        ledger.transact(streams[1], lambda _: [TaskArchived()], ANN)
+        assert 3 == len(ledger.assign_short_ids(streams, "LAT", ANN))
+        assert [(), (), ()] == [written.events for written in ledger.assign_short_ids(streams, "LAT", ANN)]
+        assert streams == [store.resolve(f"LAT-{number}") for number in (1, 2, 3)]
+        assert [streams[1]] == [task.id for task in store.tasks(archived=True)]
+
+    def test_histories_are_every_tasks_events_oldest_first(self, ledger: Ledger, store: Store) -> None:
+        streams = [begin(ledger, title) for title in "ab"]
+        ledger.transact(streams[0], lambda _: [TaskArchived()], ANN)
+        assert [store.history(stream) for stream in streams] == list(store.histories())
+        last = store.history(streams[1])[1][-1].ts
+        assert streams[1] in [task.id for task, _ in store.histories(since=last)]
+        assert [] == list(store.histories(since="9999-01-01T00:00:00Z"))
+
+
+def found(store: Store, text: str) -> list[str]:
+    """The ids of the tasks that a search finds, the best first."""
+    with store.view(texts=True) as view:
+        return [hit.task_id for hit in view.search(parse_words(text))]
 
 
 def created(title: str, short_id: str | None = None) -> TaskCreated:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lattice.commands.board import Board
+from lattice.commands.doctor import Repair, examine, rebuild_all
 from lattice.commands.tasks import ChangeStatus, Comment, CreateTask, RecordEvent, Update, change
 from lattice.core.task import Task
 from tests.conftest import ANN, git, make_board, reopened
@@ -134,3 +135,52 @@ def test_a_clone_is_a_board_at_once(shared: Board, tmp_path_factory: pytest.Temp
     change(clone, "LAT-1", Comment("from the clone"), ANN)
     assert "LAT-2" == CreateTask("Second").run(clone, ANN).task.short_id
     assert 1 == read(clone)[0].comment_count
+
+
+def findings(board: Board) -> list[str]:
+    return [finding.check for finding in examine(reopened(board)).findings]
+
+
+def test_the_doctor_finds_a_merge_of_one_task_sound_once_the_caches_are_made_again(shared: Board) -> None:
+    side = switch(shared, "--create", "side")
+    change(side, "LAT-1", Comment("side"), ANN)
+    commit(side)
+    main = switch(shared, "main")
+    change(main, "LAT-1", Comment("main"), ANN)
+    commit(main)
+    git(shared.root, "merge", "--quiet", "--no-edit", "side")
+    assert ["snapshot_drift"] == findings(shared)
+    assert (0, 3) == (examine(shared).count("error"), examine(shared).events)
+    rebuild_all(reopened(shared))
+    assert [] == findings(shared)
+    assert 2 == read(shared)[0].comment_count
+
+
+def test_the_doctor_gives_the_younger_of_two_equal_short_ids_the_next_number(shared: Board) -> None:
+    left = switch(shared, "--create", "left")
+    older = CreateTask("Older").run(left, ANN).task
+    commit(left)
+    right = switch(shared, "--create", "right", "main")
+    (shared.folder / "ids.json").unlink()  # as in another clone
+    younger = CreateTask("Younger").run(right, ANN).task
+    commit(right)
+    git(shared.root, "merge", "--quiet", "--no-edit", "left")
+    merged = reopened(shared)
+    assert "duplicate_short_id" in findings(merged)
+    mended = Repair(merged, ANN, list).run(examine(merged).mendable)
+    assert [] == [one for one in mended if one.error]
+    assert [] == findings(merged)
+    assert [("LAT-2", older.id), ("LAT-3", younger.id)] == [
+        (ref, reopened(shared).resolve(ref)) for ref in ("LAT-2", "LAT-3")
+    ]
+    assert "LAT-3" == reopened(shared).store.task(younger.id).short_id
+    commit(merged)
+    clone = switch(shared, "--create", "later")
+    (clone.folder / "ids.json").unlink()
+    assert younger.id == reopened(clone).resolve("LAT-3")
+
+
+def test_a_fresh_clone_has_nothing_to_mend(shared: Board, tmp_path_factory: pytest.TempPathFactory) -> None:
+    to = tmp_path_factory.mktemp("clone")
+    git(to, "clone", "--quiet", str(shared.root), "copy")
+    assert [] == findings(Board(to / "copy", shared.config))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lattice.commands.board import Board
-from lattice.commands.queries import show
+from lattice.commands.detail import show
 from lattice.commands.tasks import Comment, CreateTask, Update, change
 from lattice.core.codec import encode
 from lattice.core.events import Event

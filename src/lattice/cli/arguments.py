@@ -31,6 +31,8 @@ class Answer(Record):
     quiet: str
     warnings: tuple[str, ...] = ()
     exit_status: int = 0
+    ok: bool = True  # false where a part of what was asked for could not be done
+    beside: Mapping[str, object] | None = None  # what the JSON form says next to `data`
 
 
 class Context:
@@ -50,8 +52,12 @@ class Context:
 
     def sign(self, args: argparse.Namespace) -> Signature:
         """Who acts, by the flags of a writer. Raises MissingActor, InvalidActor, ValidationError."""
-        given = {name: getattr(args, name) for name in _SIGNATURE}
-        return signature(self.board.config, self.environ, **given)
+        given = {name: getattr(args, name) for name in _SIGNATURE if name != "name"}
+        if args.name is None:
+            return signature(self.board.config, self.environ, **given)
+        from lattice.commands import sessions  # most writers name an actor, and have no session
+
+        return signature(self.board.config, self.environ, **given, identity=sessions.identity(self.board, args.name))
 
     def write(self, text: str) -> None:
         """Send text on at once: for a command that streams, and answers with its exit status alone."""
@@ -150,6 +156,7 @@ def build(name: str, command: Command, summary: str) -> Parser:
 
 _SIGNATURE = {
     "actor": "who does this, as human:ann or agent:claude (else LATTICE_ACTOR, else the board's default)",
+    "name": "the session that does this, as Vega-1; goes before --actor",
     "model": "the model that does this",
     "session": "the session in which it is done",
     "triggered_by": "the id of the event that led to this",

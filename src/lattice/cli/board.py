@@ -42,6 +42,11 @@ class Init(Command):
         parser.add_argument("--model", help="the model that agents on this board use")
         parser.add_argument("--heartbeat", action="store_const", const=True, help="let agents advance by themselves")
         parser.add_argument("--no-heartbeat", action="store_const", const=False, dest="heartbeat", help="do not")
+        for agent, file in (("claude", "CLAUDE.md"), ("agents", "AGENTS.md")):
+            told = f"tell agents about the board in {file}, as lattice setup-{agent} does"
+            parser.add_argument(f"--setup-{agent}", action="store_true", help=told)
+            untold = f"do not (which is the default): {file} stays as it is"
+            parser.add_argument(f"--no-setup-{agent}", action="store_false", dest=f"setup_{agent}", help=untold)
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
         root = context.folder / args.path if args.path is not None else context.folder
@@ -54,6 +59,7 @@ class Init(Command):
         if untold and not exists and not args.json and not args.quiet and _can_ask():
             given |= _ask(given["project_code"], context)
         config, made = init.Init(path=root, heartbeat=args.heartbeat, **given).run()
+        told = [_tell(root, agent) for agent in ("claude", "agents") if getattr(args, f"setup_{agent}")]
         return Answer(
             data=lambda: {
                 "created": made,
@@ -62,10 +68,23 @@ class Init(Command):
                 "subproject_code": config.subproject_code,
                 "default_actor": config.default_actor,
                 "instance_id": config.instance_id,
+                **({"agent_files": told} if told else {}),
             },
-            text=lambda _: _said(config) if made else f"Lattice already initialized in {FOLDER}/",
+            text=lambda _: "\n".join(
+                [
+                    *(f"Agents are told in {line(path)}" for path in told),
+                    _said(config) if made else f"Lattice already initialized in {FOLDER}/",
+                ]
+            ),
             quiet=config.instance_id,
         )
+
+
+def _tell(root: Path, agent: str) -> str:
+    """The file in which `agent` is told about the board. Raises ValidationError, StorageError."""
+    from lattice.commands.setup import set_up_project  # few boards are made with it
+
+    return set_up_project(root, agent, force=False).path
 
 
 def suggested_code(root: Path) -> str:

@@ -11,11 +11,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lattice import __version__
 from lattice.cli.render import envelope, line, refusal, terminal_of, warn, write
 from lattice.errors import LatticeError, NotFound, UsageError, nearest
+
+if TYPE_CHECKING:
+    from lattice.cli.arguments import Command
 
 EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
 EXIT_INTERRUPTED = 130
@@ -32,17 +35,70 @@ class Entry(NamedTuple):
 
 
 _BOARD, _TASKS, _WORKERS = "The board", "Tasks", "Workers"
+_AGENTS = "Agents working together"
 COMMANDS: Mapping[str, Entry] = {
     "init": Entry("lattice.cli.board", "Init", "Make a board in this folder", _BOARD),
     "create": Entry("lattice.cli.tasks", "Create", "Create a task", _TASKS),
     "show": Entry("lattice.cli.queries", "Show", "Show a task, its runs and its history", _TASKS),
-    "list": Entry("lattice.cli.queries", "List", "List tasks", _TASKS),
+    "list": Entry("lattice.cli.lists", "List", "List tasks, by filters or a query", _TASKS),
+    "search": Entry("lattice.cli.lists", "Find", "Search in the text of tasks", _TASKS),
+    "ready": Entry("lattice.cli.lists", "Ready", "List what can be begun now", _TASKS),
+    "blocked": Entry("lattice.cli.lists", "Waits", "List what waits, and for what", _TASKS),
+    "graph": Entry("lattice.cli.graph", "Graph", "Draw how tasks hang together", _TASKS),
     "status": Entry("lattice.cli.tasks", "Status", "Move a task to another status", _TASKS),
     "assign": Entry("lattice.cli.tasks", "Assign", "Assign a task to somebody, or to nobody", _TASKS),
     "comment": Entry("lattice.cli.tasks", "AddComment", "Comment on a task", _TASKS),
     "update": Entry("lattice.cli.tasks", "Update", "Change fields of a task", _TASKS),
     "attach": Entry("lattice.cli.tasks", "Attach", "Attach a file, a URL or a text to a task", _TASKS),
+    "comments": Entry("lattice.cli.talk", "Comments", "Show a task's comments in threads", _TASKS),
+    "comment-edit": Entry("lattice.cli.talk", "CommentEdit", "Change what a comment says", _TASKS),
+    "comment-delete": Entry("lattice.cli.talk", "CommentDelete", "Take a comment back", _TASKS),
+    "react": Entry("lattice.cli.talk", "React", "React to a comment", _TASKS),
+    "unreact": Entry("lattice.cli.talk", "Unreact", "Take a reaction back", _TASKS),
+    "link": Entry("lattice.cli.edges", "Link", "Bind a task to another", _TASKS),
+    "unlink": Entry("lattice.cli.edges", "Unlink", "Take a bond between tasks away", _TASKS),
+    "branch-link": Entry("lattice.cli.edges", "BranchLink", "Say that a git branch belongs to a task", _TASKS),
+    "branch-unlink": Entry("lattice.cli.edges", "BranchUnlink", "Say that a branch does not belong to it", _TASKS),
+    "archive": Entry("lattice.cli.archive", "Archive", "Put tasks away, out of every list", _TASKS),
+    "unarchive": Entry("lattice.cli.archive", "Unarchive", "Bring archived tasks back", _TASKS),
+    "plan": Entry("lattice.cli.plans", "ShowPlan", "Show a task's plan", _TASKS),
+    "set-project-code": Entry("lattice.cli.short_ids", "ProjectCode", "Set what new short ids begin with", _BOARD),
+    "set-subproject-code": Entry("lattice.cli.short_ids", "SubprojectCode", "Set their second part", _BOARD),
+    "backfill-ids": Entry("lattice.cli.short_ids", "Backfill", "Give short ids to tasks without one", _BOARD),
+    "artifact list": Entry("lattice.cli.artifacts", "ArtifactList", "List what is attached to a task", _TASKS),
+    "artifact show": Entry("lattice.cli.artifacts", "ArtifactShow", "Print what an artifact holds", _TASKS),
     "event": Entry("lattice.cli.tasks", "Record", "Record an event of your own on a task", _TASKS),
+    "next": Entry("lattice.cli.flow", "Next", "Say what to work on next, or claim it", _TASKS),
+    "complete": Entry("lattice.cli.flow", "Complete", "Record a review and close the task, as one act", _TASKS),
+    "session start": Entry("lattice.cli.sessions", "SessionStart", "Register a session under a name", _AGENTS),
+    "session list": Entry("lattice.cli.sessions", "SessionList", "List the active sessions", _AGENTS),
+    "session show": Entry("lattice.cli.sessions", "SessionShow", "Show an active session", _AGENTS),
+    "session end": Entry("lattice.cli.sessions", "SessionEnd", "End a session", _AGENTS),
+    "resource create": Entry("lattice.cli.resources", "ResourceCreate", "Create a shared resource", _AGENTS),
+    "resource acquire": Entry("lattice.cli.resources", "ResourceAcquire", "Take hold of a resource", _AGENTS),
+    "resource heartbeat": Entry("lattice.cli.resources", "ResourceHeartbeat", "Hold a resource for longer", _AGENTS),
+    "resource release": Entry("lattice.cli.resources", "ResourceRelease", "Let a resource go", _AGENTS),
+    "resource list": Entry("lattice.cli.resources", "ResourceList", "List the resources and who holds them", _AGENTS),
+    "resource status": Entry("lattice.cli.resources", "ResourceStatus", "Show a resource, or all of them", _AGENTS),
+    "log": Entry("lattice.cli.history_commands", "Log", "Show the board's history, newest first", _BOARD),
+    "since": Entry("lattice.cli.history_commands", "Since", "Tell what happened while you were away", _BOARD),
+    "undo": Entry("lattice.cli.history_commands", "Undo", "Take back an act by a compensating event", _TASKS),
+    "doctor": Entry("lattice.cli.doctor", "Doctor", "Find what is wrong with the board, and mend it", _BOARD),
+    "rebuild": Entry("lattice.cli.doctor", "Rebuild", "Make what is derived again from the logs", _BOARD),
+    "setup-claude": Entry("lattice.cli.setup", "SetUpClaude", "Tell agents about the board in CLAUDE.md", _AGENTS),
+    "setup-claude-skill": Entry("lattice.cli.setup", "SetUpClaudeSkill", "Install a skill for Claude Code", _AGENTS),
+    "setup-codex": Entry("lattice.cli.setup", "SetUpCodex", "Install a skill for Codex", _AGENTS),
+    "setup-gemini": Entry("lattice.cli.setup", "SetUpGemini", "Tell agents about the board in GEMINI.md", _AGENTS),
+    "setup-agents": Entry("lattice.cli.setup", "SetUpAgents", "Tell agents about the board in AGENTS.md", _AGENTS),
+    "setup-prompt": Entry("lattice.cli.setup", "SetUpPrompt", "Print the instructions for agents", _AGENTS),
+    "trust": Entry("lattice.cli.hooks", "Trust", "Show what hooks would run, and allow it", _BOARD),
+    "untrust": Entry("lattice.cli.hooks", "Untrust", "Let no hook of the board run any more", _BOARD),
+    "plugins": Entry("lattice.cli.plugins", "Plugins", "List commands of other packages", _BOARD),
+    "completion": Entry("lattice.cli.completion", "Completion", "Print completion for bash, zsh or fish", _BOARD),
+    "stats": Entry("lattice.cli.stats", "Stats", "Show the board in figures", _BOARD),
+    "weather": Entry("lattice.cli.stats", "Weather", "Show the day's digest", _BOARD),
+    "import": Entry("lattice.cli.transfer", "Import", "Take over tasks from another tool", _BOARD),
+    "export": Entry("lattice.cli.transfer", "Export", "Write the board as JSON, CSV or Markdown", _BOARD),
     "worker list": Entry("lattice.cli.worker", "WorkerList", "List the workers there are", _WORKERS),
     "worker check": Entry("lattice.cli.worker", "WorkerCheck", "Check that workers could run", _WORKERS),
     "worker run": Entry("lattice.cli.worker", "WorkerRun", "Run a worker on a task", _WORKERS),
@@ -78,11 +134,10 @@ def _answer(words: Sequence[str]) -> int:
     name, rest = _command_in(words)
     if name is None:
         return _overview(rest)
-    entry = COMMANDS[name]
     from lattice.cli.arguments import Context, build  # the overview and --version do without
 
-    command = getattr(import_module(entry.module), entry.kind)()
-    parser = build(name, command, entry.summary)
+    command, summary = _command(name)
+    parser = build(name, command, summary)
     if _asks_help(rest):
         write(sys.stdout, parser.format_help())
         return 0
@@ -92,12 +147,22 @@ def _answer(words: Sequence[str]) -> int:
     if isinstance(answer, int):
         return answer
     if args.json:
-        write(sys.stdout, envelope(answer.data(), answer.warnings))
+        write(sys.stdout, envelope(answer.data(), answer.warnings, ok=answer.ok, beside=answer.beside))
         return int(answer.exit_status)
     text = answer.quiet if args.quiet else answer.text(context.terminal)
     write(sys.stdout, f"{text}\n" if text else "")
     warn(answer.warnings)
     return int(answer.exit_status)
+
+
+def _command(name: str) -> tuple[Command, str]:
+    """The command of this name, of the table or of a plugin, and its summary. Raises PluginError."""
+    entry = COMMANDS.get(name)
+    if entry is not None:
+        return getattr(import_module(entry.module), entry.kind)(), entry.summary
+    from lattice.cli import plugins  # only a word that is not in the table pays for reading what is installed
+
+    return plugins.load(name)
 
 
 def _here() -> Path:
@@ -120,6 +185,10 @@ def _command_in(words: Sequence[str]) -> tuple[str | None, list[str]]:
         return first, rest
     members = [name for name in COMMANDS if name.startswith(f"{first} ")]
     if not members:
+        from lattice.cli import plugins  # as above
+
+        if plugins.offered(first):
+            return first, rest
         raise _no_command(first, list(dict.fromkeys(name.split()[0] for name in COMMANDS)))
     if not rest or rest[0] in ("--help", "-h"):
         return None, [first, *rest]
@@ -151,12 +220,13 @@ def _overview(words: Sequence[str]) -> int:
     lines = [f"usage: {called} COMMAND …"]
     if group is None:
         lines += ["", "A board of tasks that lives beside the code, for people and coding agents."]
-    section = None
-    for name, entry in shown.items():
-        if entry.section != section:
-            section = entry.section
-            lines += ["", f"{section}:"]
-        lines.append(f"  {name.removeprefix(f'{group} '):<14} {entry.summary}")
+    for section in dict.fromkeys(entry.section for entry in shown.values()):
+        lines += ["", f"{section}:"]
+        lines += [
+            f"  {name.removeprefix(f'{group} '):<20} {entry.summary}"
+            for name, entry in shown.items()
+            if entry.section == section
+        ]
     lines += ["", f"{called} COMMAND --help tells more of each, with examples."]
     if group is None:
         lines += ["", "Examples:", *(f"  {example}" for example in EXAMPLES)]

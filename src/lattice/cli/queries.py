@@ -1,17 +1,16 @@
-"""Commands that ask about tasks and change nothing that anybody decided."""
+"""`show`: one task, with all that belongs to it."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from typing import Any
 
-from lattice.cli.arguments import Answer, Command, Context, Parser, add_task, positive
+from lattice.cli.arguments import Answer, Command, Context, Parser, add_task
 from lattice.cli.history import described
-from lattice.cli.render import Terminal, line, table
+from lattice.cli.render import Terminal, line
 from lattice.cli.runs import refreshed, snapshot, state
 from lattice.commands.board import Board
-from lattice.commands.queries import Detail, Listing, show
+from lattice.commands.detail import Detail, Neighbours, neighbours, show
 from lattice.core.actors import actor_text
 from lattice.core.codec import encode, parse
 from lattice.core.events import Event
@@ -25,52 +24,33 @@ class Show(Command):
         "lattice show LAT-1",
         "lattice show LAT-1 --full",
         "lattice show LAT-1 --compact --json",
+        "lattice show LAT-1 --at 2h",
     )
 
     def arguments(self, parser: Parser) -> None:
         add_task(parser)
         parser.add_argument("--full", action="store_true", help="each event with all of its data")
         parser.add_argument("--compact", action="store_true", help="what stands on the first lines alone")
+        parser.add_argument("--at", metavar="MOMENT", help="as it was: 2h ago, yesterday, or a date in UTC")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
         if args.full and args.compact:
             raise UsageError("--full and --compact exclude each other.", hint="lattice show --help")
         board = context.board
-        detail = _fresh(board, args.task)
+        detail = _fresh(board, args.task) if args.at is None else _past(board, args.task, args.at)
+        near = Neighbours() if args.compact or args.quiet or args.at is not None else neighbours(board, detail.task)
         return Answer(
-            data=lambda: _compact_data(detail) if args.compact else _data(board, detail),
-            text=lambda terminal: _page(board, detail, terminal, full=args.full, brief=args.compact),
+            data=lambda: _compact_data(detail) if args.compact else _data(board, detail, near),
+            text=lambda terminal: _page(board, detail, near, terminal, full=args.full, brief=args.compact),
             quiet=detail.task.name,
+            warnings=near.warnings,
         )
 
 
-class List(Command):
-    description = "Oldest first. Several filters narrow each other down."
-    examples = (
-        "lattice list --status review",
-        "lattice list --assigned agent:claude --priority high --json",
-        "lattice list --tag release --quiet",
-    )
+def _past(board: Board, ref: str, at: str) -> Detail:
+    from lattice.commands.history import moment  # the present does without
 
-    def arguments(self, parser: Parser) -> None:
-        parser.add_argument("--status", help="tasks in this status")
-        parser.add_argument("--assigned", metavar="ACTOR", help="tasks of this actor")
-        parser.add_argument("--tag", help="tasks with this tag")
-        parser.add_argument("--type", help="tasks of this type")
-        parser.add_argument("--priority", help="tasks of this priority")
-        parser.add_argument("--limit", type=positive, metavar="N", help="at most so many")
-        parser.add_argument("--compact", action="store_true", help="with --json: the short form of each task")
-
-    def run(self, args: argparse.Namespace, context: Context) -> Answer:
-        board = context.board
-        listing = Listing(**{name: getattr(args, name) for name in Listing._fields})
-        found = refreshed(board, lambda: list(listing.run(board)))
-        return Answer(
-            data=lambda: [compact(task) if args.compact else snapshot(board, task) for task in found],
-            text=lambda terminal: _table(board, found, terminal),
-            quiet="\n".join(task.name for task in found),
-            warnings=tuple(listing.warnings(board.config)),
-        )
+    return show(board, ref, moment(board, at))
 
 
 def _fresh(board: Board, ref: str) -> Detail:
@@ -84,21 +64,15 @@ def _fresh(board: Board, ref: str) -> Detail:
     return details[-1]
 
 
-def _table(board: Board, found: Sequence[Task], terminal: Terminal) -> str:
-    heads = ("TASK", "STATUS", "PRIORITY", "TYPE", "TITLE", "ASSIGNED", "RUNS")
-    columns = len(heads) if any(task.active_processes for task in found) else len(heads) - 1
-    rows = [_row(board, task)[:columns] for task in found]
-    return table(rows, terminal, heads.index("TITLE"), heads[:columns]) if rows else "No tasks."
-
-
-def _row(board: Board, task: Task) -> list[str]:
-    runs = ", ".join(f"{run.process_type} {state(board, run)}" for run in task.active_processes)
-    cells = (task.name, task.status, task.priority, task.type, task.title, actor_text(task.assigned_to), runs)
-    return [line(cell) for cell in cells]
-
-
-def _data(board: Board, detail: Detail) -> dict[str, Any]:
+def _data(board: Board, detail: Detail, near: Neighbours) -> dict[str, Any]:
     shape = snapshot(board, detail.task)
+    shape["relationships_enriched"] = [
+        edge | {"target_title": near.titles.get(edge["target_task_id"])} for edge in shape["relationships_out"]
+    ]
+    shape["relationships_in"] = [
+        {"source_task_id": e.source_task_id, "source_title": e.title, "type": e.type, "note": e.note}
+        for e in near.incoming
+    ]
     shape["events"] = [_raw(event) for event in detail.events]
     shape["artifact_info"] = [
         {key: meta.get(key) for key in ("id", "role", "title", "type")} | _missing(meta) for meta in detail.artifacts
@@ -109,6 +83,16 @@ def _data(board: Board, detail: Detail) -> dict[str, Any]:
             shape[key] = path
     shape["valid_transitions"] = list(detail.valid_transitions)
     return shape
+
+
+def _edges(task: Task, near: Neighbours) -> list[str]:
+    """Both directions, each with the title of the other end."""
+    out = [(e.type, e.target_task_id, near.titles.get(e.target_task_id), e.note) for e in task.relationships_out]
+    back = [(f"<- {edge.type}", edge.source_task_id, edge.title, edge.note) for edge in near.incoming]
+    return [
+        f"{kind} {other}" + (f' "{title}"' if title else "") + (f"  ({note})" if note else "")
+        for kind, other, title, note in (*out, *back)
+    ]
 
 
 def _missing(meta: dict[str, Any]) -> dict[str, bool]:
@@ -123,7 +107,7 @@ def _raw(event: Event) -> dict[str, Any]:
     return dict(event.raw) if event.raw is not None else parse(encode(event))
 
 
-def _page(board: Board, detail: Detail, terminal: Terminal, *, full: bool, brief: bool) -> str:
+def _page(board: Board, detail: Detail, near: Neighbours, terminal: Terminal, *, full: bool, brief: bool) -> str:
     task = detail.task
     lines = _head(task, detail, terminal)
     if brief:
@@ -135,7 +119,7 @@ def _page(board: Board, detail: Detail, terminal: Terminal, *, full: bool, brief
         lines += ["", terminal.styled("Custom fields:", "heading")]
         lines += [f"  {line(name)}: {line(value)}" for name, value in sorted(task.custom_fields.items())]
     lines += _runs(board, task, terminal)
-    lines += _belongings(board, detail, terminal)
+    lines += _belongings(board, detail, near, terminal)
     lines += ["", terminal.styled("Events (latest first):", "heading")]
     lines += [f"  {described(event, full=full)}" for event in reversed(detail.events)]
     return "\n".join(lines)
@@ -147,7 +131,7 @@ def _head(task: Task, detail: Detail, terminal: Terminal) -> list[str]:
     grades = [f"{label}: {terminal.styled(line(value))}" for label, value in graded if value]
     status = f"Status: {terminal.styled(line(task.status))}"
     lines = [
-        terminal.styled(f'{name}  "{line(task.title)}"', "heading"),
+        terminal.styled(f'{name}  "{line(task.title)}"{"  [ARCHIVED]" if task.archived else ""}', "heading"),
         "  ".join([status, *grades, f"Type: {line(task.type)}"]),
         f"  Next: {line(' | '.join(detail.valid_transitions) or 'nothing; this is an end')}",
         f"Assigned: {line(actor_text(task.assigned_to))}  Created by: {line(actor_text(task.created_by))}",
@@ -178,7 +162,7 @@ def _run(board: Board, run: ActiveRun, terminal: Terminal) -> str:
     return "  " + "  ".join([*parts[:2], terminal.styled(line(state(board, run))), *parts[2:]])
 
 
-def _belongings(board: Board, detail: Detail, terminal: Terminal) -> list[str]:
+def _belongings(board: Board, detail: Detail, near: Neighbours, terminal: Terminal) -> list[str]:
     """What hangs on the task: artifacts, evidence, edges, branches, and its files of free text."""
     task = detail.task
     files = [f"{folder}/{task.id}.md" for folder in ("plans", "notes")]
@@ -189,8 +173,8 @@ def _belongings(board: Board, detail: Detail, terminal: Terminal) -> list[str]:
     ]
     sections = {
         "Artifacts": artifacts,
-        "Evidence": [f"{ref.role}: {ref.source_type} {ref.id}" for ref in task.evidence_refs],
-        "Relationships": [f"{edge.type} {edge.target_task_id}" for edge in task.relationships_out],
+        "Evidence": [f"{ref.role}: {ref.source_type} {ref.id}" for ref in task.evidence_refs if ref.role],
+        "Relationships": _edges(task, near),
         "Branches": [f"{link.branch} ({link.repo})" if link.repo else link.branch for link in task.branch_links],
         "Files": [file for file in files if (board.folder / file).is_file()],
     }

@@ -82,12 +82,25 @@ def _abandon(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-def envelope(data: object, warnings: Sequence[str] = ()) -> str:
+class JsonTexts(Record):
+    """An array in an answer whose items are JSON text already: sorted keys, two spaces."""
+
+    items: tuple[str, ...]
+
+
+def envelope(
+    data: object, warnings: Sequence[str] = (), *, ok: bool = True, beside: Mapping[str, object] | None = None
+) -> str:
     """The JSON form of an answer."""
-    shape: dict[str, object] = {"ok": True, "data": data}
+    shape: dict[str, object] = {**(beside or {}), "ok": ok, "data": [] if isinstance(data, JsonTexts) else data}
     if warnings:
         shape["warnings"] = list(warnings)
-    return _json(shape)
+    text = _json(shape)
+    if not isinstance(data, JsonTexts) or not data.items:
+        return text
+    items = ",\n".join(f"    {item}".replace("\n", "\n    ") for item in data.items)
+    # Nothing else begins a line like that: deeper members have more spaces, and texts no line breaks.
+    return text.replace('\n  "data": []', f'\n  "data": [\n{items}\n  ]', 1)
 
 
 def refusal(error: Mapping[str, object]) -> str:

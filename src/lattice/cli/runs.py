@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from lattice.commands.board import Board
+from lattice.core.summary import HasRuns
 from lattice.core.task import ActiveRun, Task, to_snapshot
 
+_R = TypeVar("_R", bound=HasRuns)
 
-def refreshed(board: Board, read: Callable[[], Sequence[Task]]) -> Sequence[Task]:
+
+def refreshed(board: Board, read: Callable[[], Sequence[_R]]) -> Sequence[_R]:
     """What `read` gives, once runs that are dead have been ended as far as this machine can tell."""
     if _has_open_runs(board):
         _refresh(board)
@@ -37,7 +40,7 @@ def snapshot(board: Board, task: Task) -> dict[str, Any]:
     return shape
 
 
-def _refresh(board: Board, tasks: Sequence[Task] = ()) -> None:
+def _refresh(board: Board, tasks: Sequence[HasRuns] = ()) -> None:
     from lattice.workers import liveness  # most boards have no run at most times
 
     liveness.refresh(board, tasks)

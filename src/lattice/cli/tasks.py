@@ -117,8 +117,13 @@ class AddComment(Command):
         if (args.text is None) == (args.file is None):
             raise UsageError("Give the comment's TEXT, or --file FILE; one of the two.", hint="lattice comment --help")
         body = args.text if args.file is None else _from_file(args.file, context.folder)
-        known = tasks.known_comments(context.board, args.task) if args.reply_to else None
-        written = _change(args, context, tasks.Comment(body, args.role, args.reply_to, known))
+        if args.reply_to is None:
+            written = _change(args, context, tasks.Comment(body, args.role))
+        else:
+            from lattice.commands import talk  # most comments answer none
+
+            request = talk.Reply(args.reply_to, body, args.role)
+            written = talk.say(context.board, args.task, request, context.sign(args))
         task = written.task
         return _answer(context.board, task, f"Comment added to {task.name} ({task.last_event_id})")
 
@@ -136,7 +141,7 @@ class Update(Command):
 
     def arguments(self, parser: Parser) -> None:
         add_task(parser)
-        parser.add_argument("pairs", metavar="FIELD=VALUE", nargs="+", help="a field and its new value")
+        parser.add_argument("pairs", metavar="FIELD=VALUE", nargs="*", help="a field and its new value")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
         written = _change(args, context, tasks.Update(tuple(args.pairs)))

@@ -200,6 +200,17 @@ def described(board: Board, artifact_id: str) -> dict[str, Any] | None:
         return None
 
 
+def payload_of(board: Board, meta: dict[str, Any]) -> bytes | None:
+    """What an artifact holds; None for a reference. Raises NotFound where its file went."""
+    name = meta["payload"]["file"]
+    if name is None:
+        return None
+    data = disk.read(board.folder / "artifacts" / "payload" / Path(str(name)).name)
+    if data is None:
+        raise NotFound(f"The payload of {meta['id']} is not on this machine.", hint="git keeps what is not sensitive.")
+    return data
+
+
 def read_payload(path: Path) -> Payload:
     """A file to attach. Raises NotFound, ValidationError."""
     import mimetypes  # reads the system's tables; only an attach pays for it

@@ -19,6 +19,7 @@ from lattice.store.files.board import FileStore
 from lattice.store.protocol import Store
 
 FOLDER = ".lattice"
+_PATH_SHOWN_MAX = 400
 
 
 class SystemSource:
@@ -40,6 +41,13 @@ class Board:
         self.config = config
         self.store = store if store is not None else FileStore(self.folder)
         self.ledger = Ledger(self.store, SystemSource())
+        if config.raw.get("hooks"):
+            self._watch()
+
+    def _watch(self) -> None:
+        from lattice.commands.hooks import HookRunner  # a board without hooks does not pay for them
+
+        self.ledger.after.append(HookRunner(self.root, self.config.raw["hooks"], os.environ).after)
 
     def resolve(self, ref: str) -> str:
         """The id of the task that `ref` names, by id or by short id. Raises InvalidId, NotFound."""
@@ -104,13 +112,14 @@ def signature(
     triggered_by: str | None = None,
     on_behalf_of: str | None = None,
     reason: str | None = None,
+    identity: Mapping[str, object] | None = None,
 ) -> Signature:
-    """Who acts: what was given, else `LATTICE_ACTOR`, else the board's `default_actor`.
+    """Who acts: the identity of a session, else what was given, else `LATTICE_ACTOR`, else the board's `default_actor`.
 
     Raises MissingActor, InvalidActor, ValidationError.
     """
     name = actor or environ.get("LATTICE_ACTOR") or config.default_actor
-    if not name:
+    if not name and identity is None:
         raise MissingActor(
             "Nobody is named as the one who does this.",
             hint="Add --actor human:ann, or set LATTICE_ACTOR, or default_actor in .lattice/config.json.",
@@ -125,7 +134,7 @@ def signature(
         if text is not None:
             check_line(text, what.replace("_", " "), chars_max=10_000)
     return Signature(
-        parse_actor(name),
+        identity if identity is not None else parse_actor(name or ""),
         {key: value for key, value in meta.items() if value is not None} or None,
         {key: value for key, value in provenance.items() if value is not None} or None,
     )
@@ -136,6 +145,13 @@ def read_text_file(path: Path, what: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise NotFound(f"There is no file {str(path)!r} for the {what}.") from None
-    except (OSError, UnicodeDecodeError) as off:
-        raise ValidationError(f"The {what} cannot be read from {str(path)!r}: {off}") from None
+        raise NotFound(f"There is no file {_named(path)} for the {what}.") from None
+    except OSError as off:
+        raise ValidationError(f"The {what} cannot be read from {_named(path)}: {off.strerror}.") from None
+    except ValueError as off:  # no UTF-8, or a name that no file can have
+        raise ValidationError(f"The {what} cannot be read from {_named(path)}: {off}.") from None
+
+
+def _named(path: Path) -> str:
+    name = str(path)
+    return repr(name) if len(name) <= _PATH_SHOWN_MAX else f"{name[:_PATH_SHOWN_MAX]!r}…"

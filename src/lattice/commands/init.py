@@ -30,6 +30,7 @@ GITIGNORE = """\
 /events/torn/
 /locks/
 /runs/
+/doctor/
 /resources/*/resource.json
 .*.tmp
 """

@@ -1,77 +1,90 @@
-"""What one may ask about the board without changing it."""
+"""Questions about many tasks: which fit, and which have certain words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
-from lattice.commands.artifacts import described
 from lattice.commands.board import Board
+from lattice.commands.history import view_at
 from lattice.core.config import Config
-from lattice.core.events import ArtifactAttached, Event
+from lattice.core.fulltext import parse_words, snippet
+from lattice.core.query import Query, Setting, fits, parse_sort
 from lattice.core.record import Record
-from lattice.core.task import Task
-from lattice.core.workflow import valid_targets
+from lattice.core.summary import Summary
+from lattice.errors import ConfigError
+from lattice.ledger import timestamp
+from lattice.store.view import View
 
 
 class Listing(Record):
-    """Which tasks: each given value must fit."""
+    """Which tasks, in which order. `sort` is None for oldest first."""
 
-    status: str | None = None
-    assigned: str | None = None
-    tag: str | None = None
-    type: str | None = None
-    priority: str | None = None
+    query: Query = Query()
+    sort: str | None = None
     limit: int | None = None
+    archived: bool = False
+    snapshots: bool = False  # whether their JSON text is wanted
+    at: str | None = None  # the moment, as the log writes it, at which they are looked at; None is now
 
-    def run(self, board: Board) -> Iterator[Task]:
-        """The tasks that fit, oldest first."""
-        found = 0
-        for task in board.store.tasks():
-            if self.limit is not None and found >= self.limit:
-                return
-            if self._fits(task):
-                found += 1
-                yield task
+    def run(self, board: Board, me: str | None = None) -> Found:
+        """The tasks that fit. `me` is who asks. Raises ValidationError for what cannot be asked, LogDamaged."""
+        test = fits(self.query, setting(board, me))
+        order = parse_sort(self.sort, board.config) if self.sort else list
+        with self._view(board) as view:
+            rows = order([row for row in view.rows() if test(row)])[: self.limit]
+            texts = view.snapshots([row.id for row in rows]) if self.snapshots else {}
+        return Found(tuple(rows), tuple(texts[row.id] for row in rows if row.id in texts))
 
-    def warnings(self, config: Config) -> list[str]:
-        """What in the question can never fit on this board."""
-        if self.status is None or self.status in config.statuses:
-            return []
-        return [f"{self.status!r} is not a configured status. Valid statuses: {', '.join(config.statuses)}."]
+    def _view(self, board: Board) -> AbstractContextManager[View]:
+        if self.at is None:
+            return board.store.view(archived=self.archived)
+        return nullcontext(view_at(board, self.at, archived=self.archived))
 
-    def _fits(self, task: Task) -> bool:
-        wanted = (
-            (self.status, task.status),
-            (self.assigned, task.assigned_to),
-            (self.type, task.type),
-            (self.priority, task.priority),
+
+class Found(Record):
+    """The tasks that a question found, and the JSON text of each one's snapshot where that was wanted."""
+
+    rows: tuple[Summary, ...]
+    snapshots: tuple[str, ...] = ()
+
+
+class Match(Record):
+    """A task that a search found, with the piece of its text that shows why; empty where the title does."""
+
+    row: Summary
+    snippet: str
+
+
+class Search(Record):
+    """Words, and `"phrases"`: a task has to have all of them, in any of its texts. The last may be a beginning."""
+
+    text: str
+    limit: int | None = None
+    archived: bool = False
+
+    def run(self, board: Board) -> tuple[Match, ...]:
+        """The tasks that fit, the best first. Raises ValidationError where there is no word to look for."""
+        phrases = parse_words(self.text)
+        with board.store.view(archived=self.archived, texts=True) as view:
+            hits = view.search(phrases)[: self.limit]
+            rows = [view.row(hit.task_id) for hit in hits]
+        return tuple(
+            Match(row, snippet(phrases, hit.words)) for row, hit in zip(rows, hits, strict=True) if row is not None
         )
-        return all(value is None or value == found for value, found in wanted) and (
-            self.tag is None or self.tag in (task.tags or ())
+
+
+def setting(board: Board, me: str | None = None) -> Setting:
+    """What `me` and ages mean in a question that is asked now."""
+    return Setting(timestamp(board.ledger.source.now_ms()), me or board.config.default_actor, board.config)
+
+
+def saved_queries(config: Config) -> dict[str, str]:
+    """The board's named queries: `queries` of its config.json. Raises ConfigError."""
+    raw = config.raw.get("queries", {})
+    if not isinstance(raw, Mapping) or not all(isinstance(text, str) for text in raw.values()):
+        raise ConfigError(
+            "The board's config.json is off at queries: expected names and texts.",
+            hint='Write "queries": {"mine": "assigned:me -status:done"}.',
         )
-
-
-class Detail(Record):
-    """A task with its history and what belongs to it."""
-
-    task: Task
-    events: tuple[Event, ...]
-    artifacts: tuple[dict[str, Any], ...]
-    valid_transitions: tuple[str, ...]
-
-
-def show(board: Board, ref: str) -> Detail:
-    """Everything about one task. Raises InvalidId, NotFound, LogDamaged."""
-    task, events = board.store.history(board.resolve(ref))
-    attached = [event.body for event in events if isinstance(event.body, ArtifactAttached)]
-    artifacts = []
-    for body in attached:
-        meta = described(board, body.artifact_id) or {"id": body.artifact_id, "title": None, "missing": True}
-        artifacts.append({**meta, "role": body.role})
-    return Detail(
-        task=task,
-        events=tuple(events),
-        artifacts=tuple(artifacts),
-        valid_transitions=valid_targets(board.config, task.status),
-    )
+    return dict(raw)

@@ -6,8 +6,9 @@ A request is what a face parsed; `decide` is pure and runs under the task's lock
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
+from lattice.commands import facts
 from lattice.commands.board import Board
 from lattice.core import workflow
 from lattice.core.actors import UNASSIGNED, parse_actor
@@ -27,7 +28,7 @@ from lattice.core.ids import parse_id
 from lattice.core.record import Record
 from lattice.core.task import Task
 from lattice.core.text import check_line, check_prose
-from lattice.errors import InvalidActor, InvalidRole, NotFound, ValidationError, choices, nearest
+from lattice.errors import InvalidActor, InvalidRole, ValidationError, choices, nearest
 from lattice.ledger import Signature, Written
 
 Decision = Sequence[TaskEvent | Foreign]
@@ -87,9 +88,10 @@ class ChangeStatus(Record):
     to: str
     force: bool = False
     reason: str | None = None
+    facts: workflow.Facts = workflow.NO_FACTS  # `change` fills them in, under the task's lock
 
     def decide(self, task: Task, config: Config) -> Decision:
-        event = workflow.change_status(task, self.to, config, force=self.force, reason=self.reason)
+        event = workflow.change_status(task, self.to, config, force=self.force, reason=self.reason, facts=self.facts)
         return [] if event is None else [event]
 
 
@@ -113,17 +115,13 @@ class Assign(Record):
 class Comment(Record):
     body: str
     role: str | None = None
-    reply_to: str | None = None
-    known_comments: frozenset[str] | None = None  # ids that may be replied to, where `reply_to` is given
 
     def decide(self, task: Task, config: Config) -> Decision:
         del task
         if not self.body.strip():
             raise ValidationError("The comment is empty.", hint="Give its text, or --file FILE.")
         check_role(self.role, config)
-        if self.reply_to is not None and self.reply_to not in (self.known_comments or ()):
-            raise NotFound(f"There is no comment {self.reply_to[:60]!r} on this task to reply to.")
-        return [CommentAdded(body=check_prose(self.body, "comment"), role=self.role, parent_id=self.reply_to)]
+        return [CommentAdded(body=check_prose(self.body, "comment"), role=self.role)]
 
 
 class Update(Record):
@@ -174,13 +172,30 @@ class RecordEvent(Record):
             ) from None
 
 
-TaskRequest = ChangeStatus | Assign | Comment | Update | RecordEvent
+class TaskRequest(Protocol):
+    """What may be asked of a task, decided on its fresh state."""
+
+    def decide(self, task: Task, config: Config) -> Decision:
+        """The events that do it; none where there is nothing to do. Raises LatticeError to refuse."""
 
 
 def change(board: Board, ref: str, request: TaskRequest, by: Signature, *, event_id: str | None = None) -> Written:
     """Ask `request` of the task that `ref` names. The one way in for every face."""
     task_id = board.resolve(ref)
+    if isinstance(request, ChangeStatus):
+        return _change_status(board, task_id, request, by, event_id)
     return board.ledger.transact(task_id, lambda task: request.decide(task, board.config), by, event_id=event_id)
+
+
+def _change_status(board: Board, task_id: str, request: ChangeStatus, by: Signature, event_id: str | None) -> Written:
+    def decide(task: Task) -> Decision:
+        informed = request.replace(facts=facts.facts(board, task, request.to))
+        return informed.decide(task, board.config)
+
+    with facts.counting(board, request.to):
+        written = board.ledger.transact(task_id, decide, by, event_id=event_id)
+    facts.note_resets(board, () if written.repeated else written.events)
+    return written
 
 
 def check_field(field: str, value: str, config: Config) -> str:
@@ -249,9 +264,3 @@ def _new_value(field: str, text: str, config: Config) -> Any:
         check_line(field.removeprefix(CUSTOM), "custom field's name", chars_max=100)
         return check_prose(text, field[:60])
     return parse_tags(text) if field == "tags" else check_field(field, text, config)
-
-
-def known_comments(board: Board, ref: str) -> frozenset[str]:
-    """The ids of a task's comments."""
-    _, events = board.store.history(board.resolve(ref))
-    return frozenset(event.id for event in events if event.type == "comment_added")

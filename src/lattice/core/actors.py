@@ -42,3 +42,10 @@ def actor_text(actor: Actor | None) -> str:
     if actor is None:
         return "unassigned"
     return actor if isinstance(actor, str) else str(actor.get("name", "unknown"))
+
+
+def same_actor(one: Actor | None, other: Actor | None) -> bool:
+    """Whether both are the same. Two identities are where their session is, whatever else they say of themselves."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping) and one.get("session") is not None:
+        return one["session"] == other.get("session")
+    return one == other

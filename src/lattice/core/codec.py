@@ -30,7 +30,7 @@ def encode(event: Event) -> bytes:
         "id": event.id,
         "ts": event.ts,
         "type": event.type,
-        "task_id": event.task_id,
+        subject_key(event.task_id): event.task_id,
         "actor": event.actor,
         "data": _data(event.body),
         "prev": event.prev,
@@ -50,6 +50,11 @@ def encode(event: Event) -> bytes:
             hint="Attach long text as a file: lattice attach TASK FILE",
         )
     return line
+
+
+def subject_key(stream: str) -> str:
+    """The member of an event that names its stream: a task, or a shared resource."""
+    return "resource_id" if stream.startswith("res_") else "task_id"
 
 
 def dump(shape: object) -> bytes:
@@ -79,7 +84,8 @@ def decode(line: bytes) -> Event:
         raise BadLine("its checksum does not fit")
     if crc is None and "prev" in shape:
         raise BadLine("its checksum is missing")
-    for key in ("id", "ts", "type", "task_id"):
+    subject = "task_id" if "task_id" in shape else "resource_id"
+    for key in ("id", "ts", "type", subject):
         if not isinstance(shape.get(key), str):
             raise BadLine(f"{key!r} is missing or not a text")
     actor, data = shape.get("actor"), shape.get("data", {})
@@ -91,7 +97,7 @@ def decode(line: bytes) -> Event:
     return Event(
         id=shape["id"],
         ts=shape["ts"],
-        task_id=shape["task_id"],
+        task_id=shape[subject],
         actor=actor,
         body=_body(shape["type"], data),
         agent_meta=shape.get("agent_meta"),
@@ -111,7 +117,7 @@ def parse(data: bytes) -> dict[str, Any]:
     """A JSON object, strictly: UTF-8, no NaN, no duplicate keys, nesting within reason. Raises BadLine."""
     try:
         text = data.decode("utf-8")
-        shape = json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_unique)
+        shape = _DECODER.decode(text)
     except UnicodeDecodeError as off:
         raise BadLine("it is not UTF-8") from off
     except RecursionError as deep:
@@ -245,3 +251,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(shape) != len(pairs):
         raise ValueError("a key stands twice")
     return shape
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_unique)
+"""Made once: `json.loads` makes one a call, which is a tenth of the time that a log takes."""

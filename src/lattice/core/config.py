@@ -36,6 +36,7 @@ TRANSITIONS: Mapping[str, tuple[str, ...]] = {
     "cancelled": (),
 }
 UNIVERSAL_TARGETS = ("needs_human", "cancelled")
+REVIEW_CYCLE_LIMIT = 3
 WIP_LIMITS: Mapping[str, int] = {"in_progress": 10, "review": 5}
 
 
@@ -54,6 +55,9 @@ class Config(Record):
     universal_targets: tuple[str, ...]
     roles: tuple[str, ...]
     completion_policies: Mapping[str, CompletionPolicy]
+    wip_limits: Mapping[str, int]
+    wip_limits_enforced: bool  # whether a full status refuses; else its limit is what the board's reports measure by
+    review_cycle_limit: int
     task_types: tuple[str, ...]
     default_status: str
     default_priority: str
@@ -111,6 +115,14 @@ def parse_config(raw: object) -> Config:
         universal_targets=_texts(workflow.get("universal_targets", []), "workflow.universal_targets"),
         roles=_texts(workflow.get("roles", list(ROLES)), "workflow.roles"),
         completion_policies=_policies(workflow.get("completion_policies", {})),
+        wip_limits={
+            status: _count(limit, f"workflow.wip_limits.{status}")
+            for status, limit in _mapping(workflow.get("wip_limits", {}), "workflow.wip_limits").items()
+        },
+        wip_limits_enforced=workflow.get("wip_limits_enforced") is True,
+        review_cycle_limit=_count(
+            workflow.get("review_cycle_limit", REVIEW_CYCLE_LIMIT), "workflow.review_cycle_limit"
+        ),
         task_types=_texts(top.get("task_types", list(TASK_TYPES)), "task_types"),
         default_status=_text(top.get("default_status", statuses[0] if statuses else "backlog"), "default_status"),
         default_priority=_text(top.get("default_priority", "medium"), "default_priority"),
@@ -150,6 +162,12 @@ def _texts(value: object, key: str) -> tuple[str, ...]:
 def _text(value: object, key: str) -> str:
     if not isinstance(value, str):
         raise _off(key, "a text")
+    return value
+
+
+def _count(value: object, key: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise _off(key, "a whole number from 0")
     return value
 
 

@@ -79,6 +79,8 @@ def evolve(task: Task | None, event: Event) -> Task:
 
 
 class TaskCreated(TaskEvent, kind="task_created"):
+    """A task was made, with everything that was said of it then."""
+
     title: str
     status: str
     type: str
@@ -112,14 +114,22 @@ class TaskCreated(TaskEvent, kind="task_created"):
 
 
 class TaskArchived(TaskEvent, kind="task_archived"):
-    pass
+    """The task was put away, out of every list."""
+
+    def apply(self, task: Task, event: Event) -> Task:
+        return task.replace(archived=True)
 
 
 class TaskUnarchived(TaskEvent, kind="task_unarchived"):
-    pass
+    """The task was brought back from the archive."""
+
+    def apply(self, task: Task, event: Event) -> Task:
+        return task.replace(archived=False)
 
 
 class ShortIdAssigned(TaskEvent, kind="task_short_id_assigned"):
+    """The task got a short id, or another one in place of one that two tasks had."""
+
     short_id: str
 
     def apply(self, task: Task, event: Event) -> Task:
@@ -127,6 +137,8 @@ class ShortIdAssigned(TaskEvent, kind="task_short_id_assigned"):
 
 
 class StatusChanged(TaskEvent, kind="status_changed"):
+    """The task moved from one status to another."""
+
     from_: str
     to: str
     force: bool = False
@@ -137,11 +149,13 @@ class StatusChanged(TaskEvent, kind="status_changed"):
             status=self.to,
             last_status_changed_at=event.ts,
             done_at=event.ts if self.to == "done" else None,
-            reopened_count=task.reopened_count + _is_earlier(self.to, self.from_),
+            reopened_count=task.reopened_count + is_earlier(self.to, self.from_),
         )
 
 
 class AssignmentChanged(TaskEvent, kind="assignment_changed"):
+    """The task became somebody's, or nobody's."""
+
     from_: Actor | None
     to: Actor | None
 
@@ -154,6 +168,8 @@ CUSTOM = "custom_fields."
 
 
 class FieldUpdated(TaskEvent, kind="field_updated"):
+    """One field got another value; custom fields are named `custom_fields.NAME`."""
+
     field: str
     from_: Any
     to: Any
@@ -178,6 +194,8 @@ def _suits(field: str, value: Any) -> bool:
 
 
 class CommentAdded(TaskEvent, kind="comment_added"):
+    """Somebody said something; a comment with a role is evidence, such as of a review."""
+
     body: str
     role: str | None = None
     parent_id: str | None = None
@@ -188,10 +206,13 @@ class CommentAdded(TaskEvent, kind="comment_added"):
 
 
 class CommentEdited(TaskEvent, kind="comment_edited"):
+    """A comment was changed; what it said before stays in the event."""
+
     comment_id: str
     body: str
     previous_body: str | None = None
     role: str | None = None
+    previous_role: str | None = None
 
     def apply(self, task: Task, event: Event) -> Task:
         if self.role is None:
@@ -200,6 +221,8 @@ class CommentEdited(TaskEvent, kind="comment_edited"):
 
 
 class CommentDeleted(TaskEvent, kind="comment_deleted"):
+    """A comment was taken back. Its event stays in the log."""
+
     comment_id: str
 
     def apply(self, task: Task, event: Event) -> Task:
@@ -207,27 +230,35 @@ class CommentDeleted(TaskEvent, kind="comment_deleted"):
 
 
 class ReactionAdded(TaskEvent, kind="reaction_added"):
+    """Somebody reacted to a comment."""
+
     comment_id: str
     emoji: str
 
 
 class ReactionRemoved(TaskEvent, kind="reaction_removed"):
+    """A reaction was taken back."""
+
     comment_id: str
     emoji: str
 
 
 class ArtifactAttached(TaskEvent, kind="artifact_attached"):
+    """A file, a URL or a text was attached; with a role it counts as evidence, such as of a review."""
+
     artifact_id: str
     role: str | None = None
 
     def apply(self, task: Task, event: Event) -> Task:
-        return _with_evidence(task, self.artifact_id, self.role, "artifact")
+        return task.replace(evidence_refs=(*task.evidence_refs, EvidenceRef(self.artifact_id, self.role, "artifact")))
 
 
 # Edges
 
 
 class RelationshipAdded(TaskEvent, kind="relationship_added"):
+    """The task was bound to another. The other direction is derived."""
+
     type: str
     target_task_id: str
     note: str | None = None
@@ -238,6 +269,8 @@ class RelationshipAdded(TaskEvent, kind="relationship_added"):
 
 
 class RelationshipRemoved(TaskEvent, kind="relationship_removed"):
+    """A bond to another task was taken away."""
+
     type: str
     target_task_id: str
 
@@ -249,6 +282,8 @@ class RelationshipRemoved(TaskEvent, kind="relationship_removed"):
 
 
 class BranchLinked(TaskEvent, kind="branch_linked"):
+    """A git branch belongs to the task."""
+
     branch: str
     repo: str | None = None
 
@@ -259,6 +294,8 @@ class BranchLinked(TaskEvent, kind="branch_linked"):
 
 
 class BranchUnlinked(TaskEvent, kind="branch_unlinked"):
+    """A git branch does not belong to the task any more."""
+
     branch: str
     repo: str | None = None
 
@@ -268,6 +305,8 @@ class BranchUnlinked(TaskEvent, kind="branch_unlinked"):
 
 
 class GitEvent(TaskEvent, kind="git_event"):
+    """Something happened in git that concerns the task; it changes nothing but the history."""
+
     action: str
     sha: str | None = None
     ref: str | None = None
@@ -277,6 +316,8 @@ class GitEvent(TaskEvent, kind="git_event"):
 
 
 class ProcessRequested(TaskEvent, kind="process_requested"):
+    """A run was asked for: which worker, which commits, and until when."""
+
     run_id: str
     process_type: str
     definition_digest: str
@@ -305,6 +346,8 @@ class ProcessRequested(TaskEvent, kind="process_requested"):
 
 
 class ProcessStarted(TaskEvent, kind="process_started"):
+    """The run's program was executed."""
+
     run_id: str
     worktree_path: str | None
     log_path: str
@@ -318,6 +361,8 @@ class ProcessStarted(TaskEvent, kind="process_started"):
 
 
 class ProcessStopRequested(TaskEvent, kind="process_stop_requested"):
+    """Somebody asked the run to end; it is still there until its end is recorded."""
+
     run_id: str
     reason: str | None = None
 
@@ -326,6 +371,8 @@ class ProcessStopRequested(TaskEvent, kind="process_stop_requested"):
 
 
 class ProcessCompleted(TaskEvent, kind="process_completed"):
+    """The run succeeded."""
+
     run_id: str
     started_event_id: str | None
     commit_sha: str | None
@@ -342,6 +389,8 @@ class ProcessCompleted(TaskEvent, kind="process_completed"):
 
 
 class ProcessFailed(TaskEvent, kind="process_failed"):
+    """The run ended in any other way; `cause` says which, and the first cause counts."""
+
     run_id: str
     started_event_id: str | None
     commit_sha: str | None
@@ -361,7 +410,8 @@ class ProcessFailed(TaskEvent, kind="process_failed"):
 _ORDER = {status: place for place, status in enumerate(STATUSES)}
 
 
-def _is_earlier(to: str, from_: str) -> bool:
+def is_earlier(to: str, from_: str) -> bool:
+    """Whether a move goes back, in the standard order of statuses."""
     # The order is the standard one, not the board's: a fold hangs on the log alone, so that a
     # changed configuration does not change what a rebuild gives.
     return to in _ORDER and from_ in _ORDER and _ORDER[to] < _ORDER[from_]

@@ -9,6 +9,9 @@ from lattice.core.actors import Actor
 from lattice.core.record import Record
 
 SNAPSHOT_SCHEMA = 1
+RELATIONSHIP_TYPES = (
+    "blocks", "depends_on", "duplicate_of", "related_to", "spawned_by", "subtask_of", "supersedes",
+)  # fmt: skip
 
 
 class Relationship(Record):
@@ -22,10 +25,10 @@ class Relationship(Record):
 
 
 class EvidenceRef(Record):
-    """A comment or an artifact that plays a role, such as `review`."""
+    """A comment that plays a role, such as `review`, or an artifact, with or without one."""
 
     id: str
-    role: str
+    role: str | None
     source_type: str
 
 
@@ -81,6 +84,7 @@ class Task(Record):
     custom_fields: Mapping[str, Any]
     last_event_id: str
     active_processes: tuple[ActiveRun, ...] = ()
+    archived: bool = False
 
     @property
     def name(self) -> str:
@@ -111,12 +115,15 @@ def to_snapshot(task: Task) -> dict[str, Any]:
         shape[key] = [item.fields() for item in shape[key]]
     shape["tags"] = None if task.tags is None else list(task.tags)
     shape["schema_version"] = SNAPSHOT_SCHEMA
+    if not task.archived:
+        del shape["archived"]  # as the earlier tool has it: said of archived tasks alone
     return shape
 
 
 def from_snapshot(shape: Mapping[str, Any]) -> Task:
     """The task in a snapshot that this version wrote. Raises KeyError or TypeError where it is another's."""
-    values = {name: shape[name] for name in Task._fields}
+    values = {name: shape[name] for name in Task._fields if name != "archived"}
+    values["archived"] = shape.get("archived", False)
     for key, kind in _LISTS.items():
         values[key] = _records(kind, shape[key])
     if values["tags"] is not None:
@@ -133,11 +140,16 @@ _COMPACT = (
 
 def compact(task: Task) -> dict[str, Any]:
     """The short JSON form: scalars, and counts in place of lists."""
-    shape = to_snapshot(task)
+    return compact_shape(to_snapshot(task))
+
+
+def compact_shape(shape: Mapping[str, Any]) -> dict[str, Any]:
+    """The short form of a snapshot."""
     return (
         {key: shape[key] for key in _COMPACT}
         | {f"{key[:-1]}_count": len(shape[key]) for key in _COUNTED[:2]}
-        | {"relationships_out_count": len(task.relationships_out)}
+        | {"relationships_out_count": len(shape["relationships_out"])}
+        | ({"archived": True} if shape.get("archived") else {})
     )
 
 

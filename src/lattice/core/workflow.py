@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from lattice.core.config import Config
-from lattice.core.events import StatusChanged
+from lattice.core.events import Event, StatusChanged
+from lattice.core.record import Record
 from lattice.core.task import Task
-from lattice.errors import CompletionBlocked, InvalidTransition, ValidationError, choices, nearest
+from lattice.errors import (
+    CompletionBlocked,
+    InvalidTransition,
+    PlanRequired,
+    ReviewCycleLimit,
+    ValidationError,
+    WipLimit,
+    choices,
+    nearest,
+)
+
+WORKING, REVIEWING = "in_progress", "review"
+SENT_BACK_TO = ("in_progress", "in_planning")
+WAITING = ("blocked", "needs_human", "done", "cancelled")
+_RESET = re.compile(r"## Reset [0-9]{4}-[0-9]{2}-[0-9]{2} by .*")
+
+
+class Facts(Record):
+    """What bears on a move and does not stand in the task. The defaults are those of a move that asks for none."""
+
+    plan: str | None = None  # the text of the plan; None where there is no file
+    planned: bool = True  # whether `plan` says more than it was made with
+    sent_back: int = 0  # how often a review sent the task back
+    occupied: int = 0  # how many other tasks are in the status it goes to
+
+
+NO_FACTS = Facts()
 
 
 def valid_targets(config: Config, status: str) -> tuple[str, ...]:
@@ -25,25 +55,95 @@ def check_choice(value: str, valid: tuple[str, ...], what: str, plural: str) -> 
     )
 
 
-def change_status(task: Task, to: str, config: Config, *, force: bool, reason: str | None) -> StatusChanged | None:
+def change_status(
+    task: Task, to: str, config: Config, *, force: bool, reason: str | None, facts: Facts = NO_FACTS
+) -> StatusChanged | None:
     """The event that moves `task` to `to`, or None where it is there already.
 
-    Raises ValidationError, InvalidTransition or CompletionBlocked. `force` needs a `reason` and
-    passes over the transition and the completion policy, never over the list of statuses.
+    Raises ValidationError, InvalidTransition, PlanRequired, ReviewCycleLimit, WipLimit or
+    CompletionBlocked. `force` needs a `reason` and passes over all rules, never over the list of statuses.
     """
     check_choice(to, config.statuses, "status", "statuses")
-    if force and not reason:
-        raise ValidationError("--reason is required with --force.", hint='Add --reason "why it is right this once".')
     if to == task.status:
         return None
+    if force and not reason:
+        raise ValidationError("--reason is required with --force.", hint='Add --reason "why it is right this once".')
     if not force:
         _check_transition(task, to, config)
+        _check_plan(task, to, facts)
+        _check_review_cycles(task, to, config, facts)
+        _check_wip(task, to, config, facts)
         _check_completion(task, to, config)
     return StatusChanged(
         from_=task.status,
         to=to,
         force=force,
         reason=reason if force else None,
+    )
+
+
+def is_scaffold(plan: str, description: str | None) -> bool:
+    """Whether a plan says nothing beyond what it was made with: a heading, and the task's description."""
+    lines = [line for line in plan.splitlines() if not _RESET.fullmatch(line.strip())]
+    if lines and lines[0].startswith("# "):
+        lines = lines[1:]
+    return "\n".join(lines).strip() in ("", (description or "").strip())
+
+
+def times_sent_back(events: Sequence[Event]) -> int:
+    """How often a review sent the task back to work."""
+    moves = [event.body for event in events if isinstance(event.body, StatusChanged)]
+    return sum(move.from_ == REVIEWING and move.to in SENT_BACK_TO for move in moves)
+
+
+def path_to_work(config: Config, status: str) -> tuple[str, ...]:
+    """The statuses to go through from `status` until work begins, by the fewest moves; empty where there is no way.
+
+    No status is gone through in which a task waits, or which is an end.
+    """
+    paths: list[tuple[str, ...]] = [(status,)]
+    seen = {status}
+    for path in paths:
+        for target in config.transitions.get(path[-1], ()):
+            if target == WORKING:
+                return (*path[1:], target)
+            if target not in seen and target not in WAITING and target not in config.universal_targets:
+                seen.add(target)
+                paths.append((*path, target))
+    return ()
+
+
+def _check_plan(task: Task, to: str, facts: Facts) -> None:
+    if to != WORKING or facts.planned:
+        return
+    what = "has no plan" if facts.plan is None else "has a plan that is still as it was made"
+    raise PlanRequired(
+        f"{task.name} {what}. Write it, even one line, before work begins.",
+        hint=f"Write .lattice/plans/{task.id}.md, or override with --force --reason.",
+        path=f"plans/{task.id}.md",
+    )
+
+
+def _check_review_cycles(task: Task, to: str, config: Config, facts: Facts) -> None:
+    limit = config.review_cycle_limit
+    if task.status != REVIEWING or to not in SENT_BACK_TO or facts.sent_back < limit:
+        return
+    raise ReviewCycleLimit(
+        f"{task.name} was sent back from review {facts.sent_back} times already; the limit is {limit}.",
+        hint=f"Let a person decide: lattice status {task.name} needs_human, with a comment that says why. "
+        "Or override with --force --reason.",
+    )
+
+
+def _check_wip(task: Task, to: str, config: Config, facts: Facts) -> None:
+    limit = config.wip_limits.get(to)
+    if limit is None or not config.wip_limits_enforced or facts.occupied < limit:
+        return
+    raise WipLimit(
+        f"{task.name} cannot move to {to}: {facts.occupied} tasks are there, and the board allows {limit}.",
+        hint=f"Finish one of them first: lattice list --status {to}. Or override with --force --reason.",
+        status=to,
+        limit=limit,
     )
 
 

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 from lattice.core.codec import encode
 from lattice.core.events import Event
+from lattice.core.summary import words
 from lattice.core.task import Task
-from lattice.errors import NotFound
+from lattice.errors import Archived, NotFound
+from lattice.store.view import ScannedView, View
 
 
 class MemoryStore:
@@ -30,19 +32,34 @@ class MemoryStore:
         task, events = self._stored(stream)
         return task, list(events)
 
-    def tasks(self) -> Iterator[Task]:
+    def tasks(self, *, archived: bool = False) -> Iterator[Task]:
         for stream in sorted(self._streams):
-            yield self._streams[stream][0]
+            if self._streams[stream][0].archived == archived:
+                yield self._streams[stream][0]
+
+    @contextmanager
+    def view(self, *, archived: bool = False, texts: bool = False, settled: bool = False) -> Iterator[View]:
+        tasks = [*self.tasks(), *(self.tasks(archived=True) if archived else ())]
+        yield ScannedView(tasks, lambda task: words(task, self._stored(task.id)[1], {}))
+
+    def histories(self, *, since: str | None = None) -> Iterator[tuple[Task, Sequence[Event]]]:
+        for stream in sorted(self._streams):
+            task, events = self.history(stream)
+            if since is None or any(event.ts >= since for event in events):
+                yield task, events
 
     def resolve(self, short_id: str) -> str | None:
         return self._numbers.tasks.get(short_id)
 
     @contextmanager
-    def exclusive(self, stream: str, *, create: bool = False) -> Iterator[MemoryTail]:
+    def exclusive(self, stream: str, *, create: bool = False, archived: bool = False) -> Iterator[MemoryTail]:
         with self._lock:
             if not create and stream not in self._streams:
                 raise NotFound(f"Task {stream} not found.")
-            yield MemoryTail(self, stream)
+            tail = MemoryTail(self, stream)
+            if not archived and tail.task is not None and tail.task.archived:
+                raise Archived(f"Task {tail.task.name} is archived.")
+            yield tail
 
     @contextmanager
     def numbering(self) -> Iterator[MemoryNumbers]:
@@ -61,6 +78,9 @@ class MemoryNumbers:
     def __init__(self) -> None:
         self.tasks: dict[str, str] = {}
         self._next: dict[str, int] = {}
+
+    def find(self, short_id: str) -> str | None:
+        return self.tasks.get(short_id)
 
     def next(self, prefix: str) -> str:
         number = self._next.get(prefix, 1)
@@ -87,9 +107,12 @@ class MemoryTail:
     def last_event_id(self) -> str | None:
         return self.task.last_event_id if self.task is not None else None
 
-    def find(self, event_id: str) -> Event | None:
+    def events(self) -> Sequence[Event]:
         kept = self._store._streams.get(self._stream)
-        return next((event for event in kept[1] if event.id == event_id), None) if kept else None
+        return list(kept[1]) if kept else []
+
+    def find(self, event_id: str) -> Event | None:
+        return next((event for event in self.events() if event.id == event_id), None)
 
     def append(self, events: Sequence[Event], task: Task) -> None:
         for event in events:

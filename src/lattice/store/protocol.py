@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from lattice.core.events import Event
-from lattice.core.task import Task
+if TYPE_CHECKING:  # Only names of types: every command imports this module, and few use them all.
+    from lattice.core.events import Event
+    from lattice.core.resource import Resource
+    from lattice.core.task import Task
+    from lattice.store.view import View
 
 
 class Tail(Protocol):
@@ -23,6 +26,9 @@ class Tail(Protocol):
     @property
     def last_event_id(self) -> str | None:
         """The id of the last event."""
+
+    def events(self) -> Sequence[Event]:
+        """Every event of the stream, in order."""
 
     def find(self, event_id: str) -> Event | None:
         """The event of this id in the stream, or None."""
@@ -37,6 +43,9 @@ class Tail(Protocol):
 class Numbers(Protocol):
     """The allocation of short ids, held exclusively."""
 
+    def find(self, short_id: str) -> str | None:
+        """The task that has this short id, or None."""
+
     def next(self, prefix: str) -> str:
         """The next free short id of this prefix."""
 
@@ -47,23 +56,70 @@ class Numbers(Protocol):
 class Store(Protocol):
     """Streams of events, and the states they add up to."""
 
-    def exclusive(self, stream: str, *, create: bool = False) -> AbstractContextManager[Tail]:
-        """Hold a stream for writing. Raises NotFound, unless `create`; LockTimeout; LogDamaged."""
+    def exclusive(self, stream: str, *, create: bool = False, archived: bool = False) -> AbstractContextManager[Tail]:
+        """Hold a stream for writing; one that its events leave archived is put away at the end.
+
+        Raises NotFound, unless `create`; Archived for an archived stream, unless `archived`; LockTimeout;
+        LogDamaged.
+        """
 
     def numbering(self) -> AbstractContextManager[Numbers]:
         """Hold the allocation of short ids. Taken before a stream, never after it."""
 
     def exists(self, stream: str) -> bool:
-        """Whether the stream has been begun."""
+        """Whether the stream has been begun, archived ones included."""
 
     def task(self, stream: str) -> Task:
-        """The fresh state of a task. Raises NotFound, LogDamaged."""
+        """The fresh state of a task, archived or not. Raises NotFound, LogDamaged."""
 
     def history(self, stream: str) -> tuple[Task, Sequence[Event]]:
         """The fresh state and every event, in order. Raises NotFound, LogDamaged."""
 
-    def tasks(self) -> Iterator[Task]:
-        """The fresh state of every task, oldest first. Raises LogDamaged."""
+    def tasks(self, *, archived: bool = False) -> Iterator[Task]:
+        """The fresh state of every task that is not archived, or of every one that is, oldest first.
+
+        Raises LogDamaged.
+        """
+
+    def view(
+        self, *, archived: bool = False, texts: bool = False, settled: bool = False
+    ) -> AbstractContextManager[View]:
+        """A look at all tasks at once; archived ones too where asked for. `texts` is needed to search.
+
+        With `settled`, what a writer left that died between its event and its snapshot may be missing.
+        Raises LogDamaged.
+        """
+
+    def histories(self, *, since: str | None = None) -> Iterator[tuple[Task, Sequence[Event]]]:
+        """Every task, archived ones too, with all of its events, oldest first, in one pass.
+
+        With `since`, a time as events have it, a task without an event from then on may be left out.
+        Raises LogDamaged.
+        """
 
     def resolve(self, short_id: str) -> str | None:
         """The task that has this short id, or None."""
+
+
+class ResourceTail(Protocol):
+    """The end of one resource's log, held exclusively."""
+
+    @property
+    def resource(self) -> Resource | None:
+        """The fresh state; None where there is none of the name yet."""
+
+    def append(self, events: Sequence[Event], resource: Resource) -> None:
+        """Write all `events` or none, durably. `resource` is the state after them."""
+
+
+class ResourceStore(Protocol):
+    """Shared resources, each a stream of its own."""
+
+    def exclusive(self, name: str, resource_id: str | None = None) -> AbstractContextManager[ResourceTail]:
+        """Hold a resource for writing; `resource_id` is the id of one to be made. Raises NotFound, Conflict."""
+
+    def find(self, name: str) -> Resource | None:
+        """The fresh state of a resource, or None."""
+
+    def all(self) -> Sequence[Resource]:
+        """Every resource, by name."""

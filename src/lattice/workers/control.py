@@ -124,7 +124,7 @@ def gc(board: Board, environ: Mapping[str, str]) -> Cleared:
     except LatticeError:
         repo = None
     if repo is not None:
-        for path in _stray_worktrees(board, repo, environ):
+        for path in stray_worktrees(board, repo, environ):
             try:
                 _clear(board, repo, path)
                 removed.append(str(path))
@@ -133,7 +133,7 @@ def gc(board: Board, environ: Mapping[str, str]) -> Cleared:
     return Cleared(tuple(finished), tuple(removed), tuple(folders), tuple(problems))
 
 
-def _stray_worktrees(board: Board, repo: Repository, environ: Mapping[str, str]) -> list[Path]:
+def stray_worktrees(board: Board, repo: Repository, environ: Mapping[str, str]) -> list[Path]:
     """Worktrees of this board, on disk or in git's list, whose run is not alive."""
     try:
         root = worktrees_of(board, environ)
@@ -147,7 +147,7 @@ def _stray_worktrees(board: Board, repo: Repository, environ: Mapping[str, str])
 
 def _clear(board: Board, repo: Repository, path: Path) -> None:
     spec = RunFolder(board.folder, path.name).spec()
-    start = (spec.commit_sha if spec else None) or "0" * 40  # Unknown: then whatever HEAD is gets a ref.
+    start = (spec.commit_sha if spec else None) or repo.empty_tree()  # Unknown: then whatever HEAD is gets a ref.
     if os.path.lexists(path):
         salvage(repo, path, path.name, start)
     worktree.remove(repo, path)

@@ -22,6 +22,7 @@ from typing import BinaryIO
 
 import lattice
 from lattice.commands.board import Board
+from lattice.commands.hooks import IN_HOOK
 from lattice.core.events import ProcessFailed, ProcessRequested, TaskEvent
 from lattice.core.record import Record
 from lattice.core.run import SetupFailed, judge
@@ -47,7 +48,7 @@ from lattice.workers.runs import OutputSpec, RunFolder, RunSpec, host_name
 from lattice.workers.worktree_root import worktrees_root
 
 READY_WITHIN_S = 30.0
-_INHERITED_BY_GUARD = ("PATH", "HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "TMPDIR", "USER", "LOGNAME")
+_INHERITED_BY_GUARD = ("PATH", "HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "TMPDIR", "USER", "LOGNAME", IN_HOOK)
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from lattice.workers.guard import main; main(sys.argv[1:])"
 _UNSAFE_IN_NAMES = re.compile(r"[^A-Za-z0-9-]")
 
@@ -136,6 +137,8 @@ def plan(board: Board, request: Request, environ: Mapping[str, str]) -> Plan:
         "LATTICE_OUTPUT_DIR": str(folder.out),
         "LATTICE_MAIN_CHECKOUT": str(top),
     }
+    if environ.get(IN_HOOK):
+        given[IN_HOOK] = environ[IN_HOOK]  # A run that a hook started fires no hooks: no loops.
     return Plan(definition, task, spec, child_environment(environ, definition.env, given))
 
 

@@ -8,7 +8,8 @@ from calendar import timegm
 from collections.abc import Iterable
 
 from lattice.commands.board import Board
-from lattice.core.task import ActiveRun, Task
+from lattice.core.summary import HasRuns
+from lattice.core.task import ActiveRun
 from lattice.errors import LatticeError
 from lattice.workers.runs import RunFolder, host_name, open_runs
 
@@ -43,7 +44,7 @@ def is_overdue(run: ActiveRun) -> bool:
     return run.deadline is not None and time.time() > _seconds(run.deadline) + OVERDUE_AFTER_S
 
 
-def refresh(board: Board, tasks: Iterable[Task] = ()) -> None:
+def refresh(board: Board, tasks: Iterable[HasRuns] = ()) -> None:
     """End the dead runs that can be ended; never raises for what it cannot.
 
     A reading command calls it first. It looks at the runs that are not closed, and no others; and, where

@@ -86,9 +86,11 @@ def find(board: Board, ref: str) -> RunView:
 def active(board: Board) -> list[RunView]:
     """Every run of the board that has no end yet, oldest first."""
     runs = []
-    for task in board.store.tasks():
-        if task.active_processes:
-            _, events = board.store.history(task.id)
+    with board.store.view() as tasks:
+        running = tasks.running()
+    for task_id in running:
+        with contextlib.suppress(NotFound):  # It went with a branch.
+            task, events = board.store.history(task_id)
             runs += [view(board, task, events, run.run_id) for run in task.active_processes]
     return sorted(runs, key=lambda run: run.run_id)
 

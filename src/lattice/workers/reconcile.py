@@ -26,6 +26,9 @@ from lattice.workers.processes import kill_marked
 from lattice.workers.runs import OutputSpec, RunFolder, RunSpec, host_name
 from lattice.workers.salvage import salvage
 
+READ_ATTEMPTS = 2
+"""A success without its output is a false one, and what a disk refuses once it often gives the next time."""
+
 
 class Outcome(Record):
     """A run's end, as it is kept in the run's folder before it is on the board."""
@@ -239,10 +242,12 @@ def _keep_outputs(board: Board, folder: RunFolder, spec: RunSpec, outcome: Outco
     """Keep what can be kept. An output that never can does not keep the run from its end."""
     attached = []
     for artifact_id, name in outcome.artifacts:
-        try:
-            attached.append(_keep_output(board, folder, spec, artifact_id, name))
-        except (NotFound, ValidationError) as why:
-            folder.note(f"the output {name} was not kept: {why}")
+        for attempt in range(1, READ_ATTEMPTS + 1):
+            try:
+                attached.append(_keep_output(board, folder, spec, artifact_id, name))
+                break
+            except (NotFound, ValidationError) as why:
+                folder.note(f"the output {name} was not kept (attempt {attempt} of {READ_ATTEMPTS}): {why}")
     return attached
 
 

@@ -30,7 +30,7 @@ from lattice.workers.runs import OutputSpec, RunFolder, RunSpec
 LOG_BYTES_MAX = 64 << 20
 SWEEP_S = 30.0
 SETUP_S = 120.0
-_LOOK_S = 5.0  # how often the log's size is looked at; nothing else needs a tick
+_LOOK_S = 1.0  # how often the log's size is looked at; nothing else needs a tick
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # counts while the machine sleeps
 
 

@@ -7,17 +7,30 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lattice.core.codec import encode
-from lattice.core.events import Event, TaskArchived, TaskCreated, TaskUnarchived, evolve
+from lattice.core.codec import BadLine, encode, parse
+from lattice.core.events import ArtifactAttached, Event, TaskArchived, TaskCreated, TaskUnarchived, evolve
 from lattice.core.ids import is_id
 from lattice.core.task import Task
-from lattice.errors import LatticeError, LogDamaged, NotFound, StorageError, ValidationError, WriteUncertain
-from lattice.store.files import disk, snapshot
+from lattice.errors import (
+    Archived,
+    LatticeError,
+    LogDamaged,
+    NotFound,
+    StorageError,
+    ValidationError,
+    WriteUncertain,
+)
+from lattice.store.files import archive, disk, scan, snapshot
 from lattice.store.files.locks import locked
 from lattice.store.files.log import Log, read_log
 from lattice.store.files.numbers import ShortIds
 from lattice.store.files.snapshot import Snapshot
+
+if TYPE_CHECKING:  # Only questions about many tasks need them.
+    from lattice.core.summary import Words
+    from lattice.store.view import View
 
 LIFECYCLE = (TaskCreated, TaskArchived, TaskUnarchived)
 
@@ -37,26 +50,74 @@ class FileStore:
             return False
 
     def task(self, stream: str) -> Task:
-        cached = snapshot.read(self._snapshot_path(stream))
-        with self._opened(stream) as descriptor:
-            return self._state(stream, descriptor, cached).task
+        for home in self._homes():
+            cached = snapshot.read(self._snapshot_path(stream, home))
+            with contextlib.suppress(FileNotFoundError), self._opened(stream, home) as descriptor:
+                return self._state(stream, descriptor, cached).task
+        raise self._missing(stream)
 
     def history(self, stream: str) -> tuple[Task, Sequence[Event]]:
         task, log = self._load(stream)
         return task, log.events
 
-    def tasks(self) -> Iterator[Task]:
-        for stream in self.streams():
+    def tasks(self, *, archived: bool = False) -> Iterator[Task]:
+        for stream in self.streams(archived=archived):
             with contextlib.suppress(NotFound):  # It went, or has no whole event yet.
-                yield self.task(stream)
+                task = self.task(stream)
+                if task.archived == archived:
+                    yield task
+                elif task.archived:
+                    self._put_away(stream)
 
-    def streams(self) -> list[str]:
-        """The ids of all tasks that are not archived, oldest first."""
+    def streams(self, *, archived: bool = False) -> list[str]:
+        """The ids of all tasks that are not archived, or of all that are, oldest first."""
+        home = self.board / archive.FOLDER if archived else self.board
         try:
-            names = [name.partition(".") for name in os.listdir(self.board / "events")]
+            names = [name.partition(".") for name in os.listdir(home / "events")]
         except FileNotFoundError:
             return []  # A fresh clone of a board without tasks.
         return sorted(stem for stem, _, ending in names if ending == "jsonl" and is_id("task", stem))
+
+    @contextmanager
+    def view(self, *, archived: bool = False, texts: bool = False, settled: bool = False) -> Iterator[View]:
+        def scanned() -> View:
+            from lattice.store.view import ScannedView  # where the index cannot answer
+
+            tasks = [*self.tasks(), *(self.tasks(archived=True) if archived else ())]
+            return ScannedView(tasks, self._words)
+
+        try:
+            from lattice.store.files import index  # sqlite3: only questions about many tasks pay for it
+        except ImportError:  # this Python was built without it
+            yield scanned()
+            return
+        with index.opened(self, scanned, archived=archived, texts=texts, settled=settled) as view:
+            yield view
+
+    def artifact_titles(self, events: Sequence[Event]) -> dict[str, str]:
+        """The titles of the artifacts that `events` attach, by id, as far as their descriptions can be read."""
+        titles = {}
+        for event in events:
+            if isinstance(event.body, ArtifactAttached) and is_id("art", event.body.artifact_id):
+                with contextlib.suppress(OSError, BadLine):  # The doctor names it; the search does without.
+                    data = disk.read(self.board / "artifacts" / "meta" / f"{event.body.artifact_id}.json")
+                    title = parse(data).get("title") if data else None
+                    if isinstance(title, str):
+                        titles[event.body.artifact_id] = title
+        return titles
+
+    def _words(self, task: Task) -> Words:
+        from lattice.core.summary import words  # a scan for a search pays for it
+
+        _, events = self.history(task.id)
+        return words(task, events, self.artifact_titles(events))
+
+    def histories(self, *, since: str | None = None) -> Iterator[tuple[Task, Sequence[Event]]]:
+        for stream in scan.streams(self.board, since):
+            if stream.damage is not None:
+                raise stream.damage
+            if stream.task is not None and stream.log is not None:
+                yield stream.task, stream.log.events
 
     def resolve(self, short_id: str) -> str | None:
         return ShortIds(self.board).find(short_id)
@@ -64,28 +125,44 @@ class FileStore:
     # Writing
 
     @contextmanager
-    def exclusive(self, stream: str, *, create: bool = False) -> Iterator[FileTail]:
+    def exclusive(self, stream: str, *, create: bool = False, archived: bool = False) -> Iterator[FileTail]:
         path = self._log_path(stream)
-        if not create and not path.exists():
+        if not create and not path.exists() and not (archived and self._is_put_away(stream)):
             raise self._missing(stream)  # Without a lock file left behind for a task that never was.
-        with locked(self.board / "locks" / f"events_{stream}.lock"):
-            flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-            new = create and not path.exists()
+        with locked(self._lock_path(stream)):
+            brought = archived and self._bring_back(stream)
+            tail: FileTail | None = None
             try:
-                if new:
-                    path.parent.mkdir(mode=0o700, exist_ok=True)  # A fresh clone: git carries no empty folders.
-                descriptor = os.open(path, flags | (os.O_CREAT if create else 0), disk.PRIVATE)
-            except FileNotFoundError:
-                raise self._missing(stream) from None
-            except OSError as refused:
-                raise _refused(path, refused) from refused
-            try:
-                yield FileTail(self, stream, descriptor)
+                with self._open_to_write(stream, create=create) as descriptor:
+                    tail = FileTail(self, stream, descriptor)
+                    if not archived and tail.archived:
+                        raise self._archived(stream)
+                    yield tail
             finally:
-                begun = os.fstat(descriptor).st_size > 0
-                os.close(descriptor)
-                if new and not begun:
-                    path.unlink()  # The lock keeps others from having begun it.
+                if brought if tail is None else tail.archived:
+                    with contextlib.suppress(OSError):  # Its log says that it is archived; the next listing moves it.
+                        archive.put_away(self.board, stream)
+
+    @contextmanager
+    def _open_to_write(self, stream: str, *, create: bool) -> Iterator[int]:
+        path = self._log_path(stream)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        new = create and not path.exists()
+        try:
+            if new:
+                path.parent.mkdir(mode=0o700, exist_ok=True)  # A fresh clone: git carries no empty folders.
+            descriptor = os.open(path, flags | (os.O_CREAT if create else 0), disk.PRIVATE)
+        except FileNotFoundError:
+            raise self._missing(stream) from None
+        except OSError as refused:
+            raise _refused(path, refused) from refused
+        try:
+            yield descriptor
+        finally:
+            begun = os.fstat(descriptor).st_size > 0
+            os.close(descriptor)
+            if new and not begun:
+                path.unlink()  # The lock keeps others from having begun it.
 
     @contextmanager
     def numbering(self) -> Iterator[ShortIds]:
@@ -135,13 +212,14 @@ class FileStore:
         disk.cut(descriptor, log.end)
 
     def _load(self, stream: str) -> tuple[Task, Log]:
-        cached = snapshot.read(self._snapshot_path(stream))
-        with self._opened(stream) as descriptor:
-            log = self._read_whole(stream, descriptor, os.fstat(descriptor).st_size, cached)
-        fresh = _fold(log)
-        if fresh is None:
-            raise self._missing(stream)
-        return fresh.task, log
+        for home in self._homes():
+            cached = snapshot.read(self._snapshot_path(stream, home))
+            with contextlib.suppress(FileNotFoundError), self._opened(stream, home) as descriptor:
+                log = self._read_whole(stream, descriptor, os.fstat(descriptor).st_size, cached)
+                fresh = _fold(log)
+                if fresh is not None:
+                    return fresh.task, log
+        raise self._missing(stream)
 
     def _state(self, stream: str, descriptor: int, cached: Snapshot | None) -> Snapshot:
         size = os.fstat(descriptor).st_size
@@ -171,30 +249,56 @@ class FileStore:
         return tail if continues and starts_at_mark else None
 
     @contextmanager
-    def _opened(self, stream: str) -> Iterator[int]:
+    def _opened(self, stream: str, home: Path) -> Iterator[int]:
+        path = self._log_path(stream, home)
         try:
-            descriptor = os.open(self._log_path(stream), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
-            raise self._missing(stream) from None
+            raise
         except OSError as refused:
-            raise _refused(self._log_path(stream), refused) from refused
+            raise _refused(path, refused) from refused
         try:
             yield descriptor
         except OSError as refused:
-            raise _refused(self._log_path(stream), refused) from refused
+            raise _refused(path, refused) from refused
         finally:
             os.close(descriptor)
 
-    def _log_path(self, stream: str) -> Path:
-        return self.board / "events" / f"{stream}.jsonl"
+    def _homes(self) -> tuple[Path, Path, Path]:
+        """Where a task's files may be; the board again, for one that is brought back between two looks."""
+        return self.board, self.board / archive.FOLDER, self.board
 
-    def _snapshot_path(self, stream: str) -> Path:
-        return self.board / "tasks" / f"{stream}.json"
+    def _log_path(self, stream: str, home: Path | None = None) -> Path:
+        return (home or self.board) / "events" / f"{stream}.jsonl"
+
+    def _snapshot_path(self, stream: str, home: Path | None = None) -> Path:
+        return (home or self.board) / "tasks" / f"{stream}.json"
+
+    def _lock_path(self, stream: str) -> Path:
+        return self.board / "locks" / f"events_{stream}.lock"
+
+    def _is_put_away(self, stream: str) -> bool:
+        return self._log_path(stream, self.board / archive.FOLDER).exists()
+
+    def _bring_back(self, stream: str) -> bool:
+        try:
+            return archive.bring_back(self.board, stream)
+        except OSError as refused:
+            raise _refused(self._log_path(stream), refused) from refused
+
+    def _put_away(self, stream: str) -> None:
+        """Finish an archiving that was interrupted. Where somebody has the lock, the next listing does."""
+        with contextlib.suppress(LatticeError, OSError), locked(self._lock_path(stream), wait_s=0.0):
+            if self.task(stream).archived:
+                archive.put_away(self.board, stream)
 
     def _missing(self, stream: str) -> NotFound:
-        if (self.board / "archive" / "events" / f"{stream}.jsonl").exists():
-            return NotFound(f"Task {stream} is archived.", hint="Bring it back first: lattice unarchive TASK")
+        if self._is_put_away(stream):
+            return self._archived(stream)
         return NotFound(f"Task {stream} not found.", hint="See what there is: lattice list")
+
+    def _archived(self, stream: str) -> Archived:
+        return Archived(f"Task {stream} is archived.", hint=f"Bring it back first: lattice unarchive {stream}")
 
 
 class FileTail:
@@ -218,11 +322,16 @@ class FileTail:
     def last_event_id(self) -> str | None:
         return self.task.last_event_id if self.task is not None else None
 
+    @property
+    def archived(self) -> bool:
+        """Whether the task's events leave it archived."""
+        return self.task is not None and self.task.archived
+
+    def events(self) -> Sequence[Event]:
+        return self._store.history(self._stream)[1] if self.task is not None else ()
+
     def find(self, event_id: str) -> Event | None:
-        if self.task is None:
-            return None
-        _, events = self._store.history(self._stream)
-        return next((event for event in events if event.id == event_id), None)
+        return next((event for event in self.events() if event.id == event_id), None)
 
     def append(self, events: Sequence[Event], task: Task) -> None:
         lines = [encode(event) for event in events]

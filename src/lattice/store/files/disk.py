@@ -90,6 +90,23 @@ def write_durably(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def move(source: Path, target: Path, *, over: bool = False, durable: bool = False) -> bool:
+    """Rename a file into another folder. Whether it was there, and its new place free (or to be written `over`)."""
+    if not over and target.exists():
+        return False
+    try:
+        os.rename(source, target)
+    except FileNotFoundError:
+        if not source.exists():
+            return False
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # A fresh clone: git carries no empty folders.
+        os.rename(source, target)
+    if durable:
+        sync_folder(target.parent)
+        sync_folder(source.parent)
+    return True
+
+
 def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Put `data` in place of the file, whole or not at all.
 

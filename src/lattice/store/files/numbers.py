@@ -12,11 +12,11 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
 from lattice.core.codec import BadLine, decode, parse
-from lattice.core.events import ShortIdAssigned, TaskCreated
+from lattice.core.events import Event, ShortIdAssigned, TaskCreated
 from lattice.core.ids import is_id, parse_short_id
 from lattice.store.files import disk
 
@@ -52,6 +52,24 @@ class ShortIds:
         """Note that a short id is taken, and that the folders changed by no more than its log."""
         self._note(short_id, task_id)
         self._mark = self._distinct_mark()
+
+    def rebuild(self, entries: Iterable[tuple[str, str]], streams: Set[str]) -> None:
+        """Take the short ids, each with its task, that one pass over all logs found; `streams` are those it read.
+
+        A number that was given out is not given out again. Where nothing changes, the file's bytes do not.
+        """
+        before = (self._tasks, dict(self._next), self._mark)
+        self._tasks = {}
+        for short_id, task_id in entries:
+            self._note(short_id, task_id)
+        if (self._tasks, self._next, self._folders_mark()) != before:
+            self._mark = self._distinct_mark()
+        if {task_id for task_id, _ in self._logs()} != streams:
+            self._mark = None  # git brought or took away a log meanwhile: the next look reads it
+
+    def of(self, task_id: str) -> list[str]:
+        """The short ids that are known of a task."""
+        return [short_id for short_id, holder in self._tasks.items() if holder == task_id]
 
     def save(self) -> None:
         """Write the cache, unsynced; a disk that refuses leaves the old one, whose mark is stale."""
@@ -148,15 +166,20 @@ def _changed_at(folder: Path) -> int:
         return 0
 
 
+def short_ids_of(events: Iterable[Event]) -> Iterator[str]:
+    """The short ids that events give to their task, in canonical form; what is none is passed over."""
+    for event in events:
+        short_id = event.body.short_id if isinstance(event.body, (TaskCreated, ShortIdAssigned)) else None
+        if short_id and parse_short_id(short_id) == short_id:
+            yield short_id
+
+
 def _short_ids_in(log: Path) -> Iterator[str]:
     # Damage is named by whoever reads the task itself; here an unreadable line names no short id.
     for line in (disk.read(log) or b"").split(b"\n"):
         if b'"task_created"' not in line and b'"task_short_id_assigned"' not in line:
             continue
         try:
-            body = decode(line).body
+            yield from short_ids_of([decode(line)])
         except BadLine:
             continue
-        short_id = body.short_id if isinstance(body, (TaskCreated, ShortIdAssigned)) else None
-        if short_id and parse_short_id(short_id) == short_id:
-            yield short_id

@@ -1,0 +1,198 @@
+"""`import` and `export`: a board's way in and out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lattice.cli.arguments import Answer, Command, Context, Parser
+from lattice.cli.render import Terminal, line, table, write
+from lattice.commands import exports, imports
+from lattice.commands.imports import FORMATS, IN_PLACE, NAMED_MAX, Outcome, Report, Verified
+from lattice.errors import UsageError, choices, nearest
+
+WROTE = {"created": "created", "extended": "continued", "unchanged": "unchanged", "diverged": "left as they are here"}
+WOULD = {
+    "created": "would be created", "extended": "would be continued", "unchanged": "unchanged",
+    "diverged": "would be left as they are here",
+}  # fmt: skip
+SILENT_S = 1.0
+"""How long an import runs before it shows how far it is."""
+
+
+class Import(Command):
+    writes = True
+    description = (
+        "A second import of the same source changes nothing. Records that cannot be read stop it before\n"
+        "anything is written. What each format is, and what of it is kept:\n\n"
+        "  lattice      a board of lattice-tracker or of ours: opens as it stands, and is only looked at\n"
+        "  json         what lattice export --to json wrote: every event as it was\n"
+        "  csv          a table with a head of columns; needs a column 'title'\n"
+        "  beads        .beads/issues.jsonl\n"
+        "  backlog-md   the folder that holds backlog/tasks/\n"
+        "  taskwarrior  what task export prints\n"
+        "  github       gh issue list --state all --limit 9999 --json number,title,body,state,stateReason,\\\n"
+        "               author,assignees,labels,milestone,comments,createdAt,closedAt,url; or the REST API's answer"
+    )
+    examples = (
+        "lattice import --from beads .beads/issues.jsonl --dry-run",
+        "lattice import --from github issues.json --actor human:ann",
+        "lattice import --from lattice ../service",
+    )
+
+    def arguments(self, parser: Parser) -> None:
+        parser.add_argument("path", metavar="PATH", help="the file or the folder to import")
+        parser.add_argument("--from", dest="format", metavar="FORMAT", required=True, help=choices(FORMATS))
+        parser.add_argument("--dry-run", action="store_true", help="say what would be made, and change nothing")
+        parser.add_argument("--skip-malformed", action="store_true", help="leave out the records that cannot be read")
+
+    def run(self, args: argparse.Namespace, context: Context) -> Answer:
+        _check(args.format, FORMATS, "import")
+        path = context.folder / args.path
+        if args.format == IN_PLACE:
+            return _looked(imports.verify(path))
+        request = imports.Import(args.format, path, args.dry_run, args.skip_malformed)
+        report = request.run(context.board, context.sign(args), _progress(silent=args.json or args.quiet))
+        wrote = ("created", "extended")
+        return Answer(
+            data=lambda: _data(report),
+            text=lambda terminal: _page(report, terminal),
+            quiet="\n".join(found.short_id or found.id for found in report.outcomes if found.outcome in wrote),
+        )
+
+
+class Export(Command):
+    description = (
+        "All of the board, archived tasks too. json holds every event and comes back by import as it was; csv\n"
+        "holds a task a row, without comments, history and artifacts; markdown is for people."
+    )
+    examples = (
+        "lattice export --to json board.json",
+        "lattice export --to csv tasks.csv --replace",
+        "lattice export --to markdown -",
+    )
+
+    def arguments(self, parser: Parser) -> None:
+        parser.add_argument("path", metavar="PATH", nargs="?", default="-", help="a file, or - for standard output")
+        parser.add_argument(
+            "--to", dest="format", metavar="FORMAT", required=True, help=choices(tuple(exports.WRITERS))
+        )
+        parser.add_argument("--replace", action="store_true", help="write over a file that is there")
+
+    def run(self, args: argparse.Namespace, context: Context) -> Answer:
+        _check(args.format, tuple(exports.WRITERS), "export")
+        export = exports.WRITERS[args.format](context.board)
+        left_out = f"Left out: {line(choices(export.left_out))}." if export.left_out else ""
+        shape: dict[str, Any] = {"format": args.format, "tasks": export.tasks, "left_out": list(export.left_out)}
+        if args.path == "-":
+            return Answer(
+                data=lambda: shape | {"path": None, "content": export.text},
+                text=lambda _: export.text.removesuffix("\n"),
+                quiet=export.text.removesuffix("\n"),
+                warnings=(left_out,) if left_out else (),
+            )
+        exports.save(export, context.folder / args.path, replace=args.replace)
+        return Answer(
+            data=lambda: shape | {"path": args.path},
+            text=lambda _: f"Exported {_tasks(export.tasks)} to {line(args.path)}",
+            quiet=args.path,
+            warnings=(left_out,) if left_out else (),
+        )
+
+
+def _check(given: str, valid: Sequence[str], what: str) -> None:
+    if given not in valid:
+        meant = nearest(given, valid)
+        raise UsageError(
+            f"Unknown format: {given[:80]!r}. Formats: {choices(valid)}.",
+            hint=f"Did you mean {meant}?" if meant else f"lattice {what} --help",
+        )
+
+
+def _progress(*, silent: bool) -> Callable[[int, int], None]:
+    """Tells a person how far an import is, once it takes longer than a moment."""
+    started = time.monotonic()
+    stream = sys.stderr
+    shown = not silent and stream is not None and stream.isatty()
+
+    def tell(done: int, total: int) -> None:
+        if shown and time.monotonic() - started > SILENT_S:
+            write(stream, f"\r{done} of {total} tasks" + ("\n" if done == total else ""))
+
+    return tell
+
+
+def _looked(found: Verified) -> Answer:
+    problems = [finding.fields() for finding in found.findings]
+    text = [f"{_tasks(found.tasks)} with {found.events} events; the board is used as it stands, nothing to convert."]
+    text += [f"  {line(finding.level)}: {line(finding.message)}" for finding in found.findings]
+    if problems:
+        text.append("See more, and what can be mended: lattice doctor")
+    shape = {"format": IN_PLACE, "root": str(found.root), "tasks": found.tasks, "events": found.events}
+    is_whole = all(finding.level != "error" for finding in found.findings)
+    return Answer(
+        data=lambda: shape | {"findings": problems},
+        text=lambda _: "\n".join(text),
+        quiet=str(found.tasks),
+        exit_status=0 if is_whole else 1,
+    )
+
+
+def _data(report: Report) -> dict[str, Any]:
+    account = report.account
+    return {
+        "format": report.format,
+        "dry_run": report.dry_run,
+        "counts": {outcome: report.count(outcome) for outcome in WROTE},
+        "tasks": [found.fields() for found in report.outcomes],
+        "malformed": _places(account.malformed),
+        "skipped": _places(account.skipped),
+        "adjusted": _places(account.adjusted),
+        "mapped": [
+            {"field": field, "from": from_, "to": to, "count": count}
+            for (field, from_, to), count in sorted(account.mapped.items())
+        ],
+        "dropped": dict(sorted(account.dropped.items())),
+    }
+
+
+def _places(said: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"where": where, "why": why} for where, why in said]
+
+
+def _page(report: Report, terminal: Terminal) -> str:
+    account, words = report.account, WOULD if report.dry_run else WROTE
+    counts = [f"{report.count(outcome)} {words[outcome]}" for outcome in WROTE if report.count(outcome)]
+    parts = [terminal.styled(f"{_tasks(len(report.outcomes))} read: {', '.join(counts) or 'nothing to do'}", "heading")]
+    made = [found for found in report.outcomes if found.outcome in ("created", "extended")]
+    parts += _made(made, terminal)
+    mapped = [f"{field} {from_} became {to} ({count}×)" for (field, from_, to), count in sorted(account.mapped.items())]
+    dropped = [f"{name} ({count}×)" for name, count in sorted(account.dropped.items())]
+    sections: Mapping[str, Sequence[str]] = {
+        "Malformed": [f"{where}: {why}" for where, why in account.malformed],
+        "Skipped": [f"{where}: {why}" for where, why in account.skipped],
+        "Adjusted": [f"{where}: {why}" for where, why in account.adjusted],
+        "Values mapped": mapped,
+        "Fields that have no place here": dropped,
+    }
+    for title, items in sections.items():
+        if items:
+            parts += ["", terminal.styled(f"{title}:", "heading"), *_some([f"  {line(item)}" for item in items])]
+    return "\n".join(parts)
+
+
+def _made(made: Sequence[Outcome], terminal: Terminal) -> list[str]:
+    rows = [[found.short_id or "", found.outcome, line(found.title), line(found.where)] for found in made]
+    return _some([f"  {text}" for text in table(rows, terminal, 2).splitlines()])
+
+
+def _some(lines: Sequence[str]) -> list[str]:
+    more = len(lines) - NAMED_MAX
+    return [*lines[:NAMED_MAX], *([f"  … and {more} more; --json has them all"] if more > 0 else [])]
+
+
+def _tasks(count: int) -> str:
+    return f"{count} task" if count == 1 else f"{count} tasks"

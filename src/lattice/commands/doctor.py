@@ -1,0 +1,230 @@
+"""The doctor: what is wrong with a board, and the mends that lose nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from lattice.commands.board import Board
+from lattice.core import integrity
+from lattice.core.events import ShortIdAssigned
+from lattice.core.ids import parse_short_id
+from lattice.core.integrity import Finding
+from lattice.core.record import Record
+from lattice.core.task import Task
+from lattice.errors import LatticeError, NotFound, ValidationError
+from lattice.ledger import Signature
+from lattice.store.files import disk, doctor, doctor_files, rebuild, scan
+from lattice.store.files.doctor import Seen
+
+KEPT = "doctor"
+"""The folder, below `.lattice/`, that keeps what a mend replaced."""
+
+
+class Report(Record):
+    """What the doctor found, and how much it looked at."""
+
+    findings: tuple[Finding, ...]
+    tasks: int
+    events: int
+    artifacts: int
+    resources: int
+
+    def count(self, level: str) -> int:
+        return sum(finding.level == level for finding in self.findings)
+
+    @property
+    def mendable(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.action is not None)
+
+
+Elsewhere = Callable[[dict[str, Task]], Iterable[Finding]]
+"""A look at what this layer does not know, given the tasks that are not archived: runs, and what they left."""
+
+
+def examine(board: Board, elsewhere: Elsewhere | None = None) -> Report:
+    """Look at every file of the board. Changes nothing."""
+    seen = doctor.look(board.folder)
+    active = {task_id: task for task_id, task in seen.tasks.items() if task_id not in seen.archived}
+    findings = [
+        *seen.findings,
+        *doctor.caches(board.folder, seen),
+        *doctor_files.look(board.folder, seen, time.time()),
+        *_edges(seen),
+        *integrity.unknown_words(active, board.config),
+        *_names(seen),
+        *(elsewhere(active) if elsewhere is not None else ()),
+    ]
+    return Report(
+        findings=tuple(findings),
+        tasks=len(seen.tasks.keys() | seen.damaged),
+        events=seen.events,
+        artifacts=_count(board.folder / "artifacts" / "meta", ".json"),
+        resources=_count(board.folder / "resources", ""),
+    )
+
+
+def _edges(seen: Seen) -> Iterator[Finding]:
+    for finding in integrity.edges(seen.tasks):
+        # A link to a task whose log is damaged is not dangling: the log is what has to be mended.
+        if finding.check != "missing_target" or not any(task_id in finding.message for task_id in seen.damaged):
+            yield finding
+
+
+def _names(seen: Seen) -> list[Finding]:
+    findings = []
+    for younger, older in integrity.duplicate_names(seen.tasks):
+        said = f"{younger.id} and {older.id} are both {older.short_id}: two branches gave it out"
+        mend = f"give {younger.id}, the younger, the next number by an event; {older.id} keeps {older.short_id}"
+        findings.append(Finding("duplicate_short_id", "error", said, younger.id, None, mend, "renumber"))
+    return findings
+
+
+# Mending
+
+
+class Mended(Record):
+    """One finding, and what came of mending it."""
+
+    finding: Finding
+    done: str | None  # what was done, None where it could not be
+    error: str | None = None
+
+
+class Repair:
+    """The mends of one `doctor --fix`: each keeps what it replaces under `.lattice/doctor/<time>/`."""
+
+    def __init__(self, board: Board, by: Signature | None, clear_runs: Callable[[], Sequence[str]]) -> None:
+        self.board = board
+        self.by = by
+        self.clear_runs = clear_runs
+        self.folder = _fresh_folder(board.folder / KEPT, board.ledger.source.now_ms())
+        self._once: dict[str, str] = {}
+
+    def run(self, findings: Sequence[Finding]) -> list[Mended]:
+        """Write down what is to be done, then do it. Raises ValidationError where nobody is named who does it."""
+        if self.by is None and any(finding.action == "renumber" for finding in findings):
+            raise ValidationError("A short id is given by an event, and nobody is named as its author.", hint="--actor")
+        plan = [finding.fields() for finding in findings]
+        self.folder.mkdir(mode=0o700, parents=True)
+        disk.write_durably(self.folder / "plan.json", json.dumps(plan, sort_keys=True, indent=2).encode() + b"\n")
+        return [self._mend(finding) for finding in sorted(findings, key=_turn)]
+
+    def _mend(self, finding: Finding) -> Mended:
+        try:
+            return Mended(finding, self._act(finding))
+        except (LatticeError, OSError) as refused:
+            return Mended(finding, None, str(refused))
+
+    def _act(self, finding: Finding) -> str:
+        match finding.action, finding.path, finding.task_id:
+            case "aside", str(path), _:
+                return self._move(path)
+            case "snapshot", str(path), str(task_id):
+                return self._snapshot(path, task_id)
+            case "torn", _, str(task_id):
+                with self.board.store.exclusive(task_id):  # Who opens a log for writing sets its torn end aside.
+                    return "moved the torn end to events/torn/"
+            case (("lifecycle" | "ids"), str(path), _):
+                return self._derived(path)
+            case "renumber", _, str(task_id):
+                return self._renumber(task_id)
+            case "runs", _, _:
+                return self._runs()
+            case action:
+                raise AssertionError(f"no mend for {action}")
+
+    def _move(self, path: str) -> str:
+        to = self._room(path)
+        os.rename(self.board.folder / path, to)
+        disk.sync_folder(to.parent)
+        return f"moved to {to.relative_to(self.board.folder)}"
+
+    def _snapshot(self, path: str, task_id: str) -> str:
+        self._keep(path)
+        stream = scan.find(self.board.folder, task_id)
+        if stream is None:
+            raise NotFound(f"{task_id} is gone.")
+        rebuild.put_snapshot(self.board.folder, stream)
+        return "written again"
+
+    def _derived(self, path: str) -> str:
+        self._keep(path)
+        if "all" not in self._once:
+            rebuild.everything(self.board.folder)
+            self._once["all"] = "written again"
+        return self._once["all"]
+
+    def _renumber(self, task_id: str) -> str:
+        store, by = self.board.store, self.by
+        task = store.task(task_id)
+        if by is None or task.short_id is None:
+            raise ValidationError(f"{task_id} has no short id.")
+        prefix = task.short_id.rpartition("-")[0]
+        with store.numbering() as numbers:
+            fresh = numbers.next(prefix)
+            self.board.ledger.transact(task_id, lambda _: [ShortIdAssigned(short_id=fresh)], by, archived=True)
+            numbers.assign(fresh, task_id)
+        return f"is {fresh} now"
+
+    def _runs(self) -> str:
+        if "runs" not in self._once:
+            problems = self.clear_runs()
+            self._once["runs"] = "; ".join(problems)
+        if self._once["runs"]:
+            raise ValidationError(self._once["runs"])
+        return "cleared away"
+
+    def _keep(self, path: str) -> None:
+        data = disk.read(self.board.folder / path)
+        to = self._room(path)
+        if data is not None and not to.exists():
+            disk.write_durably(to, data)
+
+    def _room(self, path: str) -> Path:
+        to = self.folder / path
+        to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return to
+
+
+_TURNS = ("torn", "aside", "snapshot", "renumber", "lifecycle", "ids", "runs")
+
+
+def _turn(finding: Finding) -> int:
+    return _TURNS.index(finding.action) if finding.action in _TURNS else len(_TURNS)
+
+
+def _fresh_folder(folder: Path, now_ms: int) -> Path:
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_ms // 1000))
+    names = (stamp if number == 1 else f"{stamp}-{number}" for number in range(1, 1_000_000))
+    return next(folder / name for name in names if not (folder / name).exists())
+
+
+def _count(folder: Path, ending: str) -> int:
+    try:
+        return sum(name.endswith(ending) and not name.startswith(".") for name in os.listdir(folder))
+    except FileNotFoundError:
+        return 0
+
+
+# Rebuilding
+
+
+def rebuild_all(board: Board) -> rebuild.Rebuilt:
+    """Everything that is derived, from the logs. Raises LockTimeout, StorageError, OSError."""
+    return rebuild.everything(board.folder)
+
+
+def rebuild_task(board: Board, ref: str) -> Task:
+    """One task's snapshot, from its log. Raises InvalidId, NotFound, LogDamaged."""
+    stream = scan.find(board.folder, board.resolve(ref))
+    if stream is None or (stream.task is None and stream.damage is None):
+        name = parse_short_id(ref) or ref
+        raise NotFound(f"No event log found for {name}.", hint="See what there is: lattice list")
+    if stream.damage is not None or stream.task is None:
+        raise stream.damage or NotFound(f"{ref} has no whole event.")
+    rebuild.put_snapshot(board.folder, stream)
+    return stream.task

@@ -1,0 +1,214 @@
+"""The flow of work: which task comes next, claiming it, and closing it with a review."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from lattice.commands import artifacts
+from lattice.commands.board import Board
+from lattice.commands.facts import counting, facts
+from lattice.core.actors import Actor, actor_text, same_actor
+from lattice.core.codec import dump
+from lattice.core.config import Config
+from lattice.core.events import ArtifactAttached, AssignmentChanged, CommentAdded, StatusChanged, TaskEvent
+from lattice.core.next import READY, candidates, ready, resumable
+from lattice.core.record import Record
+from lattice.core.task import EvidenceRef, Task
+from lattice.core.text import check_prose
+from lattice.core.workflow import NO_FACTS, REVIEWING, WORKING, Facts, change_status, path_to_work, valid_targets
+from lattice.errors import (
+    InvalidTransition,
+    LatticeError,
+    NotFound,
+    PlanRequired,
+    ReviewCycleLimit,
+    ValidationError,
+    WriteUncertain,
+    choices,
+)
+from lattice.ledger import Signature
+from lattice.store.files.locks import locked
+
+REVIEW_ROLE = "review"
+DONE = "done"
+CLAIM_LOCKS = 64  # one of so many for each actor, so that the files do not grow with the actors
+
+
+class Next(Record):
+    """Which task `asker` should work on; None asks for anybody."""
+
+    asker: Actor | None = None
+    statuses: tuple[str, ...] = READY
+
+    def run(self, board: Board) -> Task | None:
+        """The task, or None where nothing is ready."""
+        found = candidates(board.store.tasks(), self.asker, self.statuses)
+        return found[0] if found else None
+
+
+class Claim(Record):
+    """Take a task up: it becomes the actor's, and work on it begins."""
+
+    actor: Actor
+    statuses: tuple[str, ...] = READY
+    force: bool = False
+    reason: str | None = None
+    facts: Facts = NO_FACTS
+
+    def decide(self, task: Task, config: Config) -> Sequence[TaskEvent]:
+        """The moves that begin the work; none where it is begun, or where the task is no longer there to be taken."""
+        if not (resumable(task, self.actor) or ready(task, self.actor, self.statuses)):
+            return []
+        events: list[TaskEvent] = []
+        if not same_actor(task.assigned_to, self.actor):
+            events.append(AssignmentChanged(from_=task.assigned_to, to=self.actor))
+            task = task.replace(assigned_to=self.actor)
+        for status in self._path(task, config):
+            event = change_status(task, status, config, force=self.force, reason=self.reason, facts=self.facts)
+            if event is not None:
+                events.append(event)
+                task = task.replace(status=status)
+        return events
+
+    def _path(self, task: Task, config: Config) -> Sequence[str]:
+        if task.status == WORKING:
+            return ()
+        path = path_to_work(config, task.status)
+        if not path:
+            raise InvalidTransition(
+                f"{task.name} cannot be claimed: no moves lead from {task.status} to {WORKING}.",
+                hint="See workflow.transitions in .lattice/config.json.",
+            )
+        return path
+
+    def run(self, board: Board, by: Signature) -> Task | None:
+        """Claim the next task, or resume what the actor has. None where nothing is ready.
+
+        Whoever is faster takes a task; the slower one goes on to the next. A task that cannot be begun is
+        passed over, and its refusal raised where there is no other.
+        """
+        if self.force and not self.reason:
+            raise ValidationError(
+                "--reason is required with --force.", hint='Add --reason "why it is right this once".'
+            )
+        with locked(_claim_lock(board, self.actor)), counting(board, WORKING):
+            while True:
+                found = candidates(board.store.tasks(), self.actor, self.statuses)
+                claimed, raced = self._first(board, by, found)
+                if claimed is not None or not raced:
+                    return claimed
+
+    def _first(self, board: Board, by: Signature, found: Sequence[Task]) -> tuple[Task | None, bool]:
+        """The first of the tasks that can be claimed; and whether another was faster with one."""
+        refused: LatticeError | None = None
+        raced = False
+        for task in found:
+            try:
+                taken = self._take(board, by, task)
+            except (PlanRequired, InvalidTransition, ReviewCycleLimit) as off:
+                if resumable(task, self.actor):
+                    raise  # It is the actor's own: there is nothing else to do before it.
+                refused = refused or off
+                continue
+            if taken is not None:
+                return taken, raced
+            raced = True
+        if refused is not None and not raced:
+            raise refused
+        return None, raced
+
+    def _take(self, board: Board, by: Signature, candidate: Task) -> Task | None:
+        def decide(task: Task) -> Sequence[TaskEvent]:
+            return self.replace(facts=facts(board, task, WORKING)).decide(task, board.config)
+
+        try:
+            task = board.ledger.transact(candidate.id, decide, by).task
+        except NotFound:
+            return None  # It was archived in between.
+        return task if task.status == WORKING and same_actor(task.assigned_to, self.actor) else None
+
+
+class Complete(Record):
+    """Close a task with a review: the comment, the artifact and the moves are one act."""
+
+    review: str
+    facts: Facts = NO_FACTS
+
+    def decide(self, task: Task, config: Config, artifact_id: str) -> Sequence[TaskEvent]:
+        """A review's comment, the move to review where it is not there yet, its artifact, the move to done."""
+        if not self.review.strip():
+            raise ValidationError("The review is empty.", hint='Say what was looked at: --review "…"')
+        check_prose(self.review, "review")
+        events: list[TaskEvent] = [CommentAdded(body=self.review, role=REVIEW_ROLE)]
+        evidence = EvidenceRef("", REVIEW_ROLE, "comment")
+        task = task.replace(evidence_refs=(*task.evidence_refs, evidence))
+        if task.status != REVIEWING:
+            events.append(self._move(task, REVIEWING, config))
+            task = task.replace(status=REVIEWING)
+        events.append(ArtifactAttached(artifact_id=artifact_id, role=REVIEW_ROLE))
+        events.append(self._move(task, DONE, config))
+        return events
+
+    def _move(self, task: Task, to: str, config: Config) -> StatusChanged:
+        targets = valid_targets(config, task.status)
+        if to not in targets:
+            raise InvalidTransition(
+                f"Cannot complete {task.name}: it is in {task.status}, which cannot move to {to}. "
+                f"Valid transitions: {choices(targets) or 'none'}.",
+                hint=f"Bring it to a status that can: lattice status {task.name} STATUS",
+                current_status=task.status,
+                requested_status=to,
+                valid_transitions=list(targets),
+            )
+        event = change_status(task, to, config, force=False, reason=None, facts=self.facts)
+        if event is None:
+            raise AssertionError(f"{task.name} moves from {to} to {to}")
+        return event
+
+    def run(self, board: Board, ref: str, by: Signature) -> tuple[Task, Sequence[str]]:
+        """Complete the task. Returns it, and the statuses it went through.
+
+        Raises ValidationError, InvalidTransition, CompletionBlocked, WipLimit; then nothing was kept.
+        """
+        task_id = board.resolve(ref)
+        artifact_id = board.ledger.new_id("art")
+
+        def decide(task: Task) -> Sequence[TaskEvent]:
+            to = REVIEWING if task.status != REVIEWING else DONE
+            return self.replace(facts=facts(board, task, to)).decide(task, board.config, artifact_id)
+
+        first = board.store.task(task_id)
+        decide(first)  # What will be refused is said before a file is kept; it is decided again under the lock.
+        self._keep(board, artifact_id, by)
+        try:
+            with counting(board, REVIEWING):
+                written = board.ledger.transact(task_id, decide, by)
+        except LatticeError as refused:
+            if not isinstance(refused, WriteUncertain):  # The log may yet say that it is there.
+                artifacts.discard(board, artifact_id)
+            raise
+        moves = [event.body for event in written.events if isinstance(event.body, StatusChanged)]
+        return written.task, [moves[0].from_, *(move.to for move in moves)]
+
+    def _keep(self, board: Board, artifact_id: str, by: Signature) -> None:
+        payload = artifacts.Payload(self.review.encode(), ".md", "text/markdown")
+        meta = artifacts.describe(
+            artifact_id,
+            kind="note",
+            title="Review findings",
+            summary=self.review[:200],
+            payload=payload,
+            sensitive=False,
+            by=by.actor if isinstance(by.actor, str) else actor_text(by.actor),
+            ms=board.ledger.source.now_ms(),
+            custom_fields={},
+        )
+        artifacts.keep(board, meta, payload)
+
+
+def _claim_lock(board: Board, actor: Actor) -> Path:
+    """What keeps two claims of one actor apart, so that the second resumes what the first has taken."""
+    number = zlib.crc32(dump(actor)) % CLAIM_LOCKS
+    return board.folder / "locks" / f"claims_{number:02}.lock"

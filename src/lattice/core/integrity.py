@@ -1,0 +1,111 @@
+"""What can be wrong with a board, as findings; and the questions that the tasks alone can answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from lattice.core.config import Config
+from lattice.core.record import Record
+from lattice.core.task import Task
+
+ORDERING = {"blocks": False, "depends_on": True, "subtask_of": True}
+"""The edges that put tasks in an order, and whether the target comes before the task that holds the edge."""
+
+
+class Finding(Record):
+    """One thing that is off. `level` is error or warning; `mend` is what `doctor --fix` would do about it."""
+
+    check: str
+    level: str
+    message: str
+    task_id: str | None = None
+    path: str | None = None  # below .lattice/
+    mend: str | None = None
+    action: str | None = None  # which of the mends that is
+    hint: str | None = None  # the next step for a person, where nothing can mend it without loss
+
+
+def edges(tasks: Mapping[str, Task]) -> Iterator[Finding]:
+    """Links that lead nowhere, to the task itself, or stand twice; and circles in what orders tasks."""
+    for task in tasks.values():
+        seen: set[tuple[str, str]] = set()
+        for edge in task.relationships_out:
+            target = edge.target_task_id
+            said = f"{task.name} {edge.type} {tasks[target].name if target in tasks else target}"
+            unlink = f"lattice unlink {task.name} {edge.type} {target}"
+            if target == task.id:
+                yield Finding("self_link", "warning", f"{said}: a task is linked to itself", task.id, hint=unlink)
+            elif target not in tasks:
+                said = f"{said}: there is no such task"
+                hint = f"It may come with another branch; if not: {unlink}"
+                yield Finding("missing_target", "warning", said, task.id, hint=hint)
+            if (edge.type, target) in seen:
+                yield Finding("duplicate_edge", "warning", f"{said} stands there twice", task.id, hint=unlink)
+            seen.add((edge.type, target))
+    for circle in circles(tasks):
+        names = " -> ".join(tasks[task_id].name for task_id in (*circle, circle[0]))
+        said = f"These tasks wait for each other: {names}"
+        yield Finding("cycle", "warning", said, circle[0], hint="Remove one of the links: lattice unlink")
+
+
+def circles(tasks: Mapping[str, Task]) -> list[tuple[str, ...]]:
+    """The circles that a walk along "comes before" finds: at least one of every tangle, each once."""
+    before: dict[str, list[str]] = {task_id: [] for task_id in tasks}
+    for task in tasks.values():
+        for edge in task.relationships_out:
+            if edge.type not in ORDERING or edge.target_task_id not in tasks or edge.target_task_id == task.id:
+                continue
+            first, then = (edge.target_task_id, task.id) if ORDERING[edge.type] else (task.id, edge.target_task_id)
+            before[then].append(first)
+    found: list[tuple[str, ...]] = []
+    done: set[str] = set()
+    for start in sorted(before):
+        found += _circles_from(start, before, done)
+    return found
+
+
+def _circles_from(start: str, before: Mapping[str, Sequence[str]], done: set[str]) -> Iterator[tuple[str, ...]]:
+    """Depth first, without recursion: a chain of dependencies may be longer than Python's stack."""
+    path: list[str] = []
+    places: dict[str, int] = {}
+    ahead = [(start, iter(before[start]))] if start not in done else []
+    if ahead:
+        path, places = [start], {start: 0}
+    while ahead:
+        here, targets = ahead[-1]
+        target = next(targets, None)
+        if target is None:
+            ahead.pop()
+            done.add(here)
+            del places[path.pop()]
+        elif target in places:
+            circle = path[places[target] :]
+            turn = circle.index(min(circle))
+            yield (*circle[turn:], *circle[:turn])
+        elif target not in done:
+            places[target] = len(path)
+            path.append(target)
+            ahead.append((target, iter(before[target])))
+
+
+def duplicate_names(tasks: Mapping[str, Task]) -> list[tuple[Task, Task]]:
+    """The tasks that have a short id of an older one, each with the older: two branches gave it out."""
+    holders: dict[str, Task] = {}
+    found = []
+    for task_id in sorted(tasks):
+        task = tasks[task_id]
+        if task.short_id is None:
+            continue
+        holder = holders.setdefault(task.short_id, task)
+        if holder is not task:
+            found.append((task, holder))
+    return found
+
+
+def unknown_words(tasks: Mapping[str, Task], config: Config) -> Iterator[Finding]:
+    """Statuses that the board's workflow does not have: such a task can only leave by force."""
+    for task in tasks.values():
+        if task.status not in config.statuses:
+            said = f"{task.name} is in status {task.status}, which the board's workflow does not have"
+            hint = f'lattice status {task.name} {config.default_status} --force --reason "status was renamed"'
+            yield Finding("unknown_status", "warning", said, task.id, hint=hint)

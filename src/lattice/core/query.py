@@ -1,0 +1,397 @@
+"""The query language: `status:review priority:>=high -tag:wip assigned:me updated:<2d "exact words"`.
+
+Terms narrow each other down. A term is FIELD:VALUE, or text that the title or the description has; a minus
+before it excludes. Several values with commas between them are alternatives. `none` and `any` ask whether a
+field is set. Grades, numbers and times take `<`, `<=`, `>` and `>=`; a time is a date (2026-11-01) or an age
+(30m, 12h, 2d, 3w), and `updated:<2d` means less than two days ago.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from lattice.core.config import COMPLEXITIES, PRIORITIES, URGENCIES, Config
+from lattice.core.record import Record
+from lattice.core.summary import Summary
+from lattice.errors import ValidationError, choices, nearest
+
+Fits = Callable[[Summary], bool]
+CUSTOM = "field."
+_TERM = re.compile(r'(?P<not>[-!]?)(?:(?P<field>[A-Za-z_][\w.-]*):)?(?P<value>(?:"[^"]*"|[^\s"])+)')
+_PART = re.compile(r'"([^"]*)"|([^,"]+)|,')
+_OPERATOR = re.compile(r"<=|>=|<|>")
+_AGE = re.compile(r"(\d{1,5})([mhdw])\Z")
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:T\d\d:\d\d(?::\d\d)?Z?)?\Z")
+_UNIT_S = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+DEPTH_MAX = 5
+
+
+class Condition(Record):
+    """One term: a field, and the values that fit; `term` is how it was spelled."""
+
+    field: str
+    values: tuple[str, ...]
+    negated: bool = False
+    operator: str = ""
+    term: str = ""
+    literal: bool = False  # `none` and `any` are values like others
+
+
+class Query(Record):
+    """All of these must fit. An empty query fits every task."""
+
+    conditions: tuple[Condition, ...] = ()
+
+    def and_also(self, other: Query) -> Query:
+        """What fits both."""
+        return Query((*self.conditions, *other.conditions))
+
+
+class Setting(Record):
+    """What a query means by `me`, by an age, and by a status' place: the circumstances it is asked in."""
+
+    now: str
+    me: str | None
+    config: Config
+
+
+class Field(Record):
+    """What may be asked of a task under one name."""
+
+    read: Callable[[Summary], Sequence[str]]
+    kind: str = "word"  # word, actor, text, grade, number, time
+    grades: tuple[str, ...] = ()  # the best first
+    help: str = ""
+
+
+def _one(value: str | None) -> tuple[str, ...]:
+    return () if value is None else (value,)
+
+
+FIELDS: Mapping[str, Field] = {
+    "status": Field(lambda row: (row.status,), help="the status"),
+    "priority": Field(lambda row: (row.priority,), "grade", PRIORITIES, help="the priority"),
+    "urgency": Field(lambda row: _one(row.urgency), "grade", URGENCIES, help="the urgency"),
+    "complexity": Field(lambda row: _one(row.complexity), "grade", tuple(reversed(COMPLEXITIES)), "the complexity"),
+    "type": Field(lambda row: (row.type,), help="the task type"),
+    "tag": Field(lambda row: row.tags, help="a tag"),
+    "assigned": Field(lambda row: _one(row.assigned_to), "actor", help="whose it is: an actor, me, none or any"),
+    "creator": Field(lambda row: (row.created_by,), "actor", help="who created it"),
+    "id": Field(lambda row: (*_one(row.short_id), row.id), help="the short id or the id"),
+    "title": Field(lambda row: (row.title,), "text", help="text in the title"),
+    "description": Field(lambda row: _one(row.description), "text", help="text in the description"),
+    "branch": Field(lambda row: row.branches, help="a linked branch"),
+    "worker": Field(lambda row: [run.process_type for run in row.active_processes], help="a worker with a run"),
+    "comments": Field(lambda row: (str(row.comment_count),), "number", help="how many comments"),
+    "reopened": Field(lambda row: (str(row.reopened_count),), "number", help="how often it was reopened"),
+    "created": Field(lambda row: (row.created_at,), "time", help="when it was created"),
+    "updated": Field(lambda row: (row.updated_at,), "time", help="when it last changed"),
+    "moved": Field(lambda row: (row.last_status_changed_at,), "time", help="when its status last changed"),
+    "done": Field(lambda row: _one(row.done_at), "time", help="when it was done"),
+}
+"""Each field that a query, a filter and `--sort` know. Fields of one's own are `field.NAME`."""
+
+ALIASES: Mapping[str, str] = {
+    "tags": "tag", "assigned_to": "assigned", "assignee": "assigned", "created_by": "creator", "short_id": "id",
+    "created_at": "created", "updated_at": "updated", "done_at": "done", "last_status_changed_at": "moved",
+    "comment_count": "comments", "reopened_count": "reopened",
+}  # fmt: skip
+
+
+def parse_query(text: str, saved: Mapping[str, str] | None = None, depth: int = 0) -> Query:
+    """The query in `text`. `@name` stands for a query of `saved`. Raises ValidationError naming the word."""
+    conditions: list[Condition] = []
+    at = 0
+    while at < len(text):
+        if text[at].isspace():
+            at += 1
+            continue
+        found = _TERM.match(text, at)
+        if found is None or text[found.end() : found.end() + 1] == '"':
+            raise _off(text[at:], at, "cannot be read", 'Close the quotes: title:"two words"')
+        if found["value"].startswith("@") and not (found["field"] or found["not"]):
+            conditions += _saved(found["value"][1:], saved or {}, at, depth).conditions
+        else:
+            conditions.append(_condition(found, at))
+        at = found.end()
+    return Query(tuple(conditions))
+
+
+def condition(field: str, value: str, *, negated: bool = False) -> Condition:
+    """The condition `field:value`, as a flag gives it: the value is one, commas and quotes included.
+
+    A tag may be called `none`; what has no free names keeps that word for what is not set.
+    """
+    literal = _field(field).kind not in ("actor", "grade", "time")
+    operator = _OPERATOR.match(value) if _compares(field) else None
+    bare = value[operator.end() :] if operator else value
+    return _checked(Condition(field, (bare,), negated, operator[0] if operator else "", value, literal), None)
+
+
+def any_of(conditions: Sequence[Condition]) -> list[Condition]:
+    """Plain alternatives of one field as one condition; comparisons stay, and narrow each other down."""
+    plain = [one for one in conditions if not one.operator]
+    merged = [plain[0].replace(values=tuple(value for one in plain for value in one.values))] if plain else []
+    return [*merged, *(one for one in conditions if one.operator)]
+
+
+def fits(query: Query, setting: Setting) -> Fits:
+    """Whether a task fits the query, as a function to be asked of many. Raises ValidationError."""
+    tests = [_test(one, setting) for one in query.conditions]
+    return lambda row: all(test(row) for test in tests)
+
+
+def warnings(query: Query, config: Config) -> list[str]:
+    """What in the query can never fit on this board."""
+    known: Mapping[str, tuple[str, tuple[str, ...]]] = {
+        "status": ("status", config.statuses),
+        "type": ("task type", config.task_types),
+    }
+    said = []
+    for one in query.conditions:
+        if one.field in known:
+            what, valid = known[one.field]
+            for value in one.values:
+                if value not in (*valid, "none", "any"):
+                    plural = "statuses" if what == "status" else "types"
+                    said.append(f"{value!r} is not a configured {what}. Valid {plural}: {choices(valid)}.")
+    return said
+
+
+Order = Callable[[Sequence[Summary]], list[Summary]]
+
+
+def parse_sort(text: str, config: Config) -> Order:
+    """The order that `FIELD[:desc],FIELD…` asks for; oldest first where it leaves a choice. Raises ValidationError.
+
+    Grades go from the best, statuses along the workflow; what has no value comes last either way.
+    """
+    keys: list[tuple[Field, str, bool]] = []
+    for part in text.split(","):
+        name, _, direction = part.strip().partition(":")
+        if direction not in ("", "asc", "desc"):
+            raise ValidationError(f"Cannot sort {direction[:40]!r}.", hint=f"Write {name}:asc or {name}:desc.")
+        name = _known(name, None)
+        keys.append((_field(name), name, direction == "desc"))
+
+    def ordered(rows: Sequence[Summary]) -> list[Summary]:
+        result = list(rows)
+        for field, name, down in reversed(keys):
+            rank = _rank(field, name, config)
+            valued = [row for row in result if field.read(row)]
+            empty = [row for row in result if not field.read(row)]
+            result = sorted(valued, key=lambda row, rank=rank: rank(row), reverse=down) + empty  # type: ignore[misc]  # the default binds the loop's rank
+        return result
+
+    return ordered
+
+
+def field_name(name: str) -> str:
+    """The field that `name` means. Raises ValidationError with the nearest."""
+    return _known(name, None)
+
+
+def read_field(name: str, row: Summary) -> str:
+    """A field of a task, by its own name, as a cell shows it."""
+    return ", ".join(_field(name).read(row))
+
+
+def _saved(name: str, saved: Mapping[str, str], at: int, depth: int) -> Query:
+    if name not in saved:
+        meant = nearest(name, sorted(saved))
+        hint = (
+            f"Did you mean @{meant}?"
+            if meant
+            else f"Saved: {choices(sorted(saved)) or 'none'}; see `queries` in config.json."
+        )
+        raise _off(f"@{name}", at, "is no saved query", hint)
+    if depth >= DEPTH_MAX:
+        raise _off(f"@{name}", at, "leads back to itself", "Mend `queries` in .lattice/config.json.")
+    return parse_query(saved[name], saved, depth + 1)
+
+
+def _condition(found: re.Match[str], at: int) -> Condition:
+    negated = bool(found["not"])
+    value = found["value"]
+    if found["field"] is None:
+        if re.fullmatch(r"[A-Za-z_][\w.-]*:", value):
+            raise _off(found[0], at, "has no value", f"Write {value}VALUE, or {value}none.")
+        return Condition("text", ("".join(a or b for a, b in _unquoted(value)) or value,), negated, "", found[0])
+    field = _known(found["field"], (found[0], at))
+    operator = _OPERATOR.match(value) if _compares(field) else None
+    rest = value[operator.end() :] if operator else value
+    values = tuple(quoted or plain for quoted, plain in _unquoted(rest) if quoted or plain)
+    if not values:
+        raise _off(found[0], at, "has no value", f"Write {field}:VALUE, or {field}:none.")
+    made = Condition(field, values, negated, operator[0] if operator else "", found[0])
+    return _checked(made, at)
+
+
+def _unquoted(value: str) -> list[tuple[str, str]]:
+    return [(quoted, plain) for quoted, plain in _PART.findall(value)]
+
+
+def _known(name: str, where: tuple[str, int] | None) -> str:
+    lower = name.lower().replace("-", "_")
+    if lower in FIELDS:
+        return lower
+    if lower in ALIASES:
+        return ALIASES[lower]
+    if name.startswith((CUSTOM, "custom_fields.")) and name.partition(".")[2]:
+        return CUSTOM + name.partition(".")[2]
+    meant = nearest(lower, [*FIELDS, *ALIASES])
+    hint = f"Did you mean {meant}? " if meant else ""
+    hint += f"Fields: {choices([*FIELDS])}, {CUSTOM}NAME."
+    if where is None:
+        raise ValidationError(f"There is no field {name[:60]!r}.", hint=hint)
+    raise _off(
+        where[0], where[1], f"asks for {name[:60]!r}, which is no field", f'{hint} Text with a colon: "{where[0][:40]}"'
+    )
+
+
+def _field(name: str) -> Field:
+    if name.startswith(CUSTOM):
+        key = name.removeprefix(CUSTOM)
+        return Field(lambda row: _one(str(row.custom_fields[key])) if row.custom_fields.get(key) is not None else ())
+    return FIELDS[name]
+
+
+def _compares(field: str) -> bool:
+    return field in FIELDS and FIELDS[field].kind in ("grade", "number", "time")
+
+
+def _checked(one: Condition, at: int | None) -> Condition:
+    field = _field(one.field)
+    for value in one.values:
+        if value in ("none", "any"):
+            continue
+        if field.kind == "grade" and value not in field.grades:
+            raise _off(one.term, at, f"has no grade of {one.field}", f"Grades: {choices(field.grades)}.")
+        if field.kind == "number" and not (value.isascii() and value.isdecimal() and len(value) < 10):
+            raise _off(one.term, at, "needs a number", f"Write {one.field}:3 or {one.field}:>3.")
+        if field.kind == "time" and not (_AGE.match(value) or _date(value)):
+            hint = f"Write {one.field}:<2d (less than two days ago; m, h, d, w) or {one.field}:>=2026-11-01."
+            raise _off(one.term, at, "needs an age or a date", hint)
+    return one
+
+
+def _date(value: str) -> bool:
+    found = _DATE.match(value)
+    try:
+        return found is not None and bool(datetime.date.fromisoformat(found[1]))
+    except ValueError:
+        return False
+
+
+def _test(one: Condition, setting: Setting) -> Fits:
+    if one.field == "text":
+        words = [value.casefold() for value in one.values]
+        return _negated(one, lambda row: all(_has(row, word) for word in words))
+    field = _field(one.field)
+    tests = [_value_test(field, value, one, setting) for value in one.values]
+    return _negated(one, lambda row: any(test(field.read(row)) for test in tests))
+
+
+def _negated(one: Condition, test: Fits) -> Fits:
+    return (lambda row: not test(row)) if one.negated else test
+
+
+def _has(row: Summary, word: str) -> bool:
+    return word in row.title.casefold() or (row.description is not None and word in row.description.casefold())
+
+
+def _value_test(field: Field, value: str, one: Condition, setting: Setting) -> Callable[[Sequence[str]], bool]:
+    operator = one.operator
+    if value == "none" and not one.literal:
+        return lambda found: not found
+    if value == "any" and not one.literal:
+        return bool
+    match field.kind:
+        case "actor":
+            return _actor_test(value, setting)
+        case "text":
+            wanted = value.casefold()
+            return lambda found: any(wanted in text.casefold() for text in found)
+        case "grade":
+            rank = {grade: len(field.grades) - place for place, grade in enumerate(field.grades)}
+            return _comparison(operator, rank[value], lambda text: rank.get(text, 0))
+        case "number":
+            return _comparison(operator, int(value), int)
+        case "time":
+            return _time_test(value, operator, setting.now)
+        case _:
+            wanted = value.casefold()
+            return lambda found: any(wanted == text.casefold() for text in found)
+
+
+def _actor_test(value: str, setting: Setting) -> Callable[[Sequence[str]], bool]:
+    if value == "me":
+        if setting.me is None:
+            raise ValidationError(
+                "Nobody is named as `me`.", hint="Set LATTICE_ACTOR, or default_actor in .lattice/config.json."
+            )
+        value = setting.me
+    wanted = value.casefold()
+    return lambda found: any(wanted in (actor.casefold(), actor.casefold().partition(":")[2]) for actor in found)
+
+
+def _comparison(operator: str, wanted: int, number: Callable[[str], int]) -> Callable[[Sequence[str]], bool]:
+    compare = _COMPARE[operator]
+    return lambda found: any(compare(number(text), wanted) for text in found)
+
+
+_COMPARE: Mapping[str, Callable[[int, int], bool]] = {
+    "": lambda a, b: a == b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
+
+
+def _time_test(value: str, operator: str, now: str) -> Callable[[Sequence[str]], bool]:
+    age = _AGE.match(value)
+    if age is None:
+        size = len(value.rstrip("Z"))
+        wanted = value.rstrip("Z")
+        compare = _COMPARE_TEXT[operator]
+        return lambda found: any(compare(text[:size], wanted) for text in found)
+    moment = datetime.datetime.fromisoformat(now)
+    try:
+        since = moment - datetime.timedelta(seconds=int(age[1]) * _UNIT_S[age[2]])
+        then = since.strftime("%Y-%m-%dT%H:%M:%SZ")
+    except OverflowError:
+        then = ""  # before there were dates
+    # An age that is smaller is a time that is later.
+    compare = _COMPARE_TEXT[{"": ">=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}[operator]]
+    return lambda found: any(compare(text, then) for text in found)
+
+
+_COMPARE_TEXT: Mapping[str, Callable[[str, str], bool]] = {
+    "": lambda a, b: a == b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
+
+
+def _rank(field: Field, name: str, config: Config) -> Callable[[Summary], tuple[float, str]]:
+    order = config.statuses if name == "status" else field.grades
+    places = {grade: float(place) for place, grade in enumerate(order)}
+    match field.kind:
+        case "number":
+            return lambda row: (float(field.read(row)[0]), "")
+        case _ if places:
+            return lambda row: (places.get(field.read(row)[0], float(len(places))), "")
+        case _ if name == "id":
+            return lambda row: (float(row.name.rpartition("-")[2]) if row.short_id else 0.0, row.name)
+        case _:
+            return lambda row: (0.0, field.read(row)[0].casefold())
+
+
+def _off(term: str, at: int | None, why: str, hint: str) -> ValidationError:
+    where = f", at character {at + 1}," if at is not None else ""
+    return ValidationError(f"{term[:60]!r}{where} {why}.", hint=hint)

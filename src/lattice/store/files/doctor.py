@@ -1,0 +1,252 @@
+"""The doctor's look at the logs of a board and at what is derived from them.
+
+It changes nothing; what may be mended is named with its action.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lattice.core.codec import BadLine, dump, parse
+from lattice.core.events import ArtifactAttached, CommentAdded, CommentDeleted, CommentEdited, Event
+from lattice.core.ids import is_id, parse_short_id
+from lattice.core.integrity import Finding
+from lattice.core.record import Record
+from lattice.core.task import Task, to_snapshot
+from lattice.errors import LogDamaged
+from lattice.store.files import disk, scan, snapshot
+from lattice.store.files.numbers import short_ids_of
+from lattice.store.files.scan import Stream
+
+DRAFT = re.compile(r"\..*\.[0-9]+\.tmp\Z")
+"""What `disk.replace` calls its drafts."""
+
+
+class Seen(Record):
+    """What one pass over all logs found, beside what is wrong with them."""
+
+    tasks: dict[str, Task]  # archived ones too
+    archived: frozenset[str]
+    damaged: frozenset[str]
+    lifecycle: bytes  # what _lifecycle.jsonl has to say
+    short_ids: tuple[tuple[str, str], ...]  # each with its task, in the order they were given out
+    artifacts: dict[str, str]  # artifact id to the task that it is attached to
+    events: int
+    findings: tuple[Finding, ...]
+
+
+def look(board: Path) -> Seen:
+    """Read every log once."""
+    tasks: dict[str, Task] = {}
+    archived: dict[str, bool] = {}
+    damaged: set[str] = set()
+    lines: dict[str, bytes] = {}
+    names: list[tuple[str, str]] = []
+    artifacts: dict[str, str] = {}
+    findings: list[Finding] = []
+    events = 0
+    for stream in scan.streams(board):
+        findings += _stream(board, stream)
+        if stream.id in archived:
+            where = f"events/{stream.id}.jsonl"
+            said = f"{stream.id} is there twice: in events/ and in archive/events/"
+            hint = f"Compare the two logs, and remove the one whose events the other has: {where}, archive/{where}"
+            findings.append(Finding("archived_twice", "error", said, stream.id, where, hint=hint))
+        archived[stream.id] = stream.archived
+        if stream.damage is not None:
+            damaged.add(stream.id)
+        if stream.task is None or stream.log is None:
+            continue
+        tasks[stream.id] = stream.task
+        events += len(stream.log.lines)
+        lines.update(stream.lifecycle())
+        names += [(short_id, stream.id) for short_id in short_ids_of(stream.log.events)]
+        artifacts |= {e.body.artifact_id: stream.id for e in stream.log.events if isinstance(e.body, ArtifactAttached)}
+    return Seen(
+        tasks=tasks,
+        archived=frozenset(task_id for task_id, is_archived in archived.items() if is_archived),
+        damaged=frozenset(damaged),
+        lifecycle=b"".join(line for _, line in sorted(lines.items())),
+        short_ids=tuple(names),
+        artifacts=artifacts,
+        events=events,
+        findings=tuple(findings),
+    )
+
+
+def _stream(board: Path, stream: Stream) -> Iterator[Finding]:
+    where = str(stream.path.relative_to(board))
+    if stream.damage is not None:
+        said = stream.damage.message.removesuffix(" Nothing was changed.")
+        check = "jsonl_parse" if isinstance(stream.damage, LogDamaged) else "unreadable"
+        yield Finding(check, "error", said, stream.id, where, hint=stream.damage.hint)
+        return
+    log = stream.log
+    if log is not None and log.torn:
+        mend = "move the torn end to events/torn/, as the next writer would"
+        said = f"Truncated final line in {stream.path.name}: {log.size - log.end} bytes that nobody was told of"
+        action = None if stream.archived else "torn"
+        yield Finding("jsonl_parse", "warning", said, stream.id, where, mend if action else None, action)
+    if stream.task is None or log is None:
+        said = f"{stream.path.name} has no whole event"
+        yield Finding("empty_log", "warning", said, stream.id, where, hint=f"If nothing of it is missed: rm {where}")
+        return
+    yield from _snapshot(board, stream)
+    yield from _comments(stream, log.events, where)
+
+
+def _snapshot(board: Path, stream: Stream) -> Iterator[Finding]:
+    path, fresh = stream.snapshot_path, stream.fresh()
+    where = str(path.relative_to(board))
+    try:
+        data = disk.read(path)
+    except OSError as refused:
+        yield Finding("unreadable", "error", f"{path.name} cannot be read: {refused.strerror}", stream.id, where)
+        return
+    if data is None or fresh is None or data == snapshot.encode(fresh):
+        return  # A snapshot that is not there is made by the next writer.
+    mend = "write it again from the log"
+    try:
+        shape = parse(data)
+    except BadLine as off:
+        said = f"Invalid JSON in {path.name}: {off}"
+        yield Finding("json_parse", "error", said, stream.id, where, mend, "snapshot")
+        return
+    last = shape.get("last_event_id")
+    if last != fresh.task.last_event_id:
+        actual = fresh.task.last_event_id
+        said = f"Snapshot drift: {stream.id} (snapshot last_event_id={last}, actual last event={actual})"
+        yield Finding("snapshot_drift", "warning", said, stream.id, where, mend, "snapshot")
+    elif "log_mark" in shape or _differ(shape, fresh.task):
+        said = f"Snapshot drift: {stream.id} (it does not say what its log says)"
+        yield Finding("snapshot_drift", "warning", said, stream.id, where, mend, "snapshot")
+
+
+def _differ(shape: dict[str, Any], task: Task) -> list[str]:
+    """The fields of an earlier tool's snapshot that are not what the log says."""
+    ours = parse(dump(to_snapshot(task)))
+    return [key for key in ours.keys() & shape.keys() if ours[key] != shape[key] and (ours[key] or shape[key])]
+
+
+def _comments(stream: Stream, events: list[Event], where: str) -> Iterator[Finding]:
+    known = {event.id for event in events if isinstance(event.body, CommentAdded)}
+    for event in events:
+        body = event.body
+        if isinstance(body, (CommentEdited, CommentDeleted)) and body.comment_id not in known:
+            said = f"{event.id} is about the comment {body.comment_id}, which is not on the task"
+            yield Finding("missing_comment", "warning", said, stream.id, where)
+
+
+# What is derived from the logs
+
+
+def caches(board: Path, seen: Seen) -> Iterator[Finding]:
+    """`_lifecycle.jsonl`, `ids.json`, the index, and snapshots of logs that are not there."""
+    yield from _lifecycle(board, seen)
+    yield from _ids(board, seen)
+    for place in ("tasks", "archive/tasks"):
+        logs = board / place.replace("tasks", "events")
+        for path in files_in(board / place):
+            if not is_id("task", path.stem) or (logs / f"{path.stem}.jsonl").exists() or DRAFT.match(path.name):
+                continue
+            where = f"{place}/{path.name}"
+            said = f"{path.name} is a snapshot without a log: its log went with a branch, or was lost"
+            hint = f"git log --all -- .lattice/events/{path.stem}.jsonl"
+            mend = "move the snapshot away"
+            yield Finding("orphan_snapshot", "warning", said, path.stem, where, mend, "aside", hint)
+    yield from _index(board / "index.sqlite")
+
+
+def _lifecycle(board: Path, seen: Seen) -> Iterator[Finding]:
+    where = "events/_lifecycle.jsonl"
+    mend = "write it again from the logs"
+    check = "global_log_consistency"
+    data = disk.read(board / where)
+    if data is None:
+        return  # A fresh clone has none.
+    stored: dict[str, dict[str, Any]] = {}
+    for number, line in enumerate(filter(None, data.split(b"\n")), start=1):
+        try:
+            shape = parse(line)
+            stored[str(shape["id"])] = shape
+        except (BadLine, KeyError):
+            said = f"Invalid JSON at line {number} in _lifecycle.jsonl"
+            yield Finding("jsonl_parse", "warning", said, None, where, mend, "lifecycle")
+    expected = {str(shape["id"]): shape for shape in map(parse, filter(None, seen.lifecycle.split(b"\n")))}
+    for event_id in sorted(expected.keys() | stored.keys()):
+        shape = expected.get(event_id) or stored[event_id]
+        task_id = str(shape.get("task_id"))
+        said = f"{event_id} ({shape.get('type')})"
+        if event_id not in stored:
+            said = f"Lifecycle event {said} for {task_id} missing from _lifecycle.jsonl"
+        elif event_id not in expected and task_id not in seen.damaged:
+            said = f"Lifecycle log event {said} has no matching per-task event"
+        elif event_id in expected and stored[event_id] != shape:
+            said = f"Lifecycle log event {said} differs from the task's own log"
+        else:
+            continue
+        yield Finding(check, "warning", said, task_id, where, mend, "lifecycle")
+
+
+def _ids(board: Path, seen: Seen) -> Iterator[Finding]:
+    where, mend = "ids.json", "write it again from the logs"
+    data = disk.read(board / where)
+    if data is None:
+        return
+    try:
+        stored = parse(data).get("map")
+        if not isinstance(stored, dict):
+            raise BadLine("its map is missing")
+    except BadLine as off:
+        yield Finding("json_parse", "error", f"Invalid JSON in ids.json: {off}", None, where, mend, "ids")
+        return
+    expected: dict[str, str] = {}
+    for short_id, task_id in seen.short_ids:
+        expected[short_id] = min(task_id, expected.get(short_id, task_id))
+    for short_id in sorted(expected.keys() | stored.keys(), key=_by_number):
+        right, found = expected.get(short_id), stored.get(short_id)
+        if right == found or (right is None and found in seen.damaged):
+            continue
+        if found is None:
+            said = f"Task {right} has short_id {short_id} but it's missing from ids.json"
+        elif right is None:
+            said = f"ids.json maps {short_id} to {found}, whose log does not say so"
+        else:
+            said = f"ids.json maps {short_id} to {found}; it is the short id of {right}"
+        yield Finding("alias_integrity", "warning", said, right or str(found), where, mend, "ids")
+
+
+def _index(path: Path) -> Iterator[Finding]:
+    if not path.exists():
+        return
+    try:
+        base = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            said = str(base.execute("PRAGMA quick_check(1)").fetchone()[0])
+        finally:
+            base.close()
+    except sqlite3.OperationalError:
+        return  # Busy, or without the right to read it: that is no damage.
+    except sqlite3.DatabaseError as off:
+        said = str(off)
+    if said != "ok":
+        mend = "move it away; the next reader makes it again"
+        yield Finding("index", "warning", f"index.sqlite is damaged: {said}", None, path.name, mend, "aside")
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder, by name; none where there is no folder."""
+    try:
+        return sorted(Path(entry.path) for entry in os.scandir(folder) if not entry.is_dir(follow_symlinks=False))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _by_number(short_id: str) -> tuple[str, int]:
+    prefix, _, number = short_id.rpartition("-")
+    return (prefix, int(number)) if parse_short_id(short_id) else (short_id, 0)

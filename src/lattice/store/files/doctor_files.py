@@ -1,0 +1,147 @@
+"""The doctor's look at the files beside the logs: artifacts, free text, sessions, resources, strays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lattice.core.codec import BadLine, parse
+from lattice.core.ids import is_id
+from lattice.core.integrity import Finding
+from lattice.errors import LogDamaged
+from lattice.store.files.doctor import DRAFT, Seen, files_in
+from lattice.store.files.log import read_log
+
+DRAFT_AGE_S = 3600.0
+"""A draft of `disk.replace` that is older was left by a writer that died."""
+
+_FROM_GIT = "Restore the file from a backup or from git: git log -- .lattice/"
+
+
+def look(board: Path, seen: Seen, now_s: float) -> Iterator[Finding]:
+    """Artifacts, free text, sessions, resources; names that do not belong; what dead writers left."""
+    yield from _artifacts(board, seen)
+    for place in ("plans", "notes", "archive/plans", "archive/notes"):
+        for path in files_in(board / place):
+            where = f"{place}/{path.name}"
+            if path.suffix == ".md" and is_id("task", path.stem) and path.stem not in seen.tasks.keys() | seen.damaged:
+                said = f"{where} belongs to no task of this board"
+                hint = "Its task may be on another branch; nothing that somebody wrote is removed"
+                yield Finding("orphan_text", "warning", said, path.stem, where, hint=hint)
+    for place, ours in (("events", _is_log), ("archive/events", _is_log), ("tasks", _is_snapshot)):
+        for path in files_in(board / place):
+            if not ours(path.name) and not DRAFT.match(path.name):
+                where = f"{place}/{path.name}"
+                said = f"{where!r} is not named as the board's files are, and nobody reads it"
+                yield Finding("malformed_id", "warning", said, None, where, hint="Move it where it belongs")
+    yield from _resources(board)
+    for path in sorted((board / "resources").glob("*/resource.json")) + sorted((board / "sessions").rglob("*.json")):
+        yield from _json(board, path)
+    yield from _leftovers(board, now_s)
+
+
+def _resources(board: Path) -> Iterator[Finding]:
+    for path in files_in(board / "events"):
+        stem, _, ending = path.name.partition(".")
+        if ending != "jsonl" or not is_id("res", stem):
+            continue
+        where = f"events/{path.name}"
+        try:
+            log = read_log(path.read_bytes(), path, stem)
+        except LogDamaged as damage:
+            said = damage.message.removesuffix(" Nothing was changed.")
+            yield Finding("jsonl_parse", "error", said, None, where, hint=damage.hint)
+            continue
+        except OSError as refused:
+            yield Finding("unreadable", "error", f"{path.name} cannot be read: {refused.strerror}", None, where)
+            continue
+        if log.torn:
+            said = f"Truncated final line in {path.name}: {log.size - log.end} bytes that nobody was told of"
+            yield Finding("jsonl_parse", "warning", said, None, where, hint="The next writer sets it aside")
+
+
+def _artifacts(board: Path, seen: Seen) -> Iterator[Finding]:
+    described: set[str] = set()
+    for path in files_in(board / "artifacts/meta"):
+        if path.suffix != ".json" or DRAFT.match(path.name):
+            continue
+        described.add(path.stem)
+        where = f"artifacts/meta/{path.name}"
+        findings = list(_json(board, path))
+        yield from findings
+        if path.stem not in seen.artifacts and not seen.damaged:  # A log that cannot be read may name it.
+            said = f"Artifact {path.stem} is attached to no task"
+            hint = "It was left by an attach that was cut off, or its task is on another branch"
+            yield Finding("orphan_artifact", "warning", said, None, where, hint=hint)
+        elif path.stem in seen.artifacts and not findings:
+            yield from _payload(board, parse(path.read_bytes()), seen.artifacts[path.stem])
+    for artifact_id, task_id in sorted(seen.artifacts.items()):
+        if artifact_id not in described:
+            said = f"Task {task_id} references non-existent artifact {artifact_id}"
+            hint = f"git log --all -- .lattice/artifacts/meta/{artifact_id}.json"
+            yield Finding("missing_artifact", "warning", said, task_id, hint=hint)
+    for path in files_in(board / "artifacts/payload"):
+        if path.stem not in described and not DRAFT.match(path.name):
+            where = f"artifacts/payload/{path.name}"
+            yield Finding("orphan_artifact", "warning", f"{path.name} is a payload without a description", None, where)
+
+
+def _payload(board: Path, meta: dict[str, Any], task_id: str) -> Iterator[Finding]:
+    payload = meta.get("payload")
+    name = payload.get("file") if isinstance(payload, dict) else None
+    if not isinstance(payload, dict) or not isinstance(name, str):
+        return
+    path = board / "artifacts/payload" / os.path.basename(name)
+    where = f"artifacts/payload/{path.name}"
+    try:
+        size = path.lstat().st_size
+    except FileNotFoundError:
+        if not meta.get("sensitive"):  # Git does not carry those.
+            said = f"The file of artifact {meta.get('id')} is missing: {where}"
+            yield Finding("missing_artifact", "warning", said, task_id, where, hint=_FROM_GIT)
+        return
+    expected = payload.get("size_bytes")
+    if isinstance(expected, int) and size != expected:
+        said = f"The file of artifact {meta.get('id')} has {size} bytes; {expected} were attached"
+        yield Finding("artifact_changed", "warning", said, task_id, where, hint=_FROM_GIT)
+
+
+def _json(board: Path, path: Path) -> Iterator[Finding]:
+    where = str(path.relative_to(board))
+    try:
+        shape = parse(path.read_bytes())
+    except BadLine as off:
+        yield Finding("json_parse", "error", f"Invalid JSON in {path.name}: {off}", None, where, hint=_FROM_GIT)
+        return
+    except OSError as refused:
+        yield Finding("unreadable", "error", f"{path.name} cannot be read: {refused.strerror}", None, where)
+        return
+    if where.startswith("artifacts/") and shape.get("id") != path.stem:
+        said = f"{path.name} describes {str(shape.get('id'))[:60]!r}, not the artifact that it is named for"
+        yield Finding("malformed_id", "error", said, None, where, hint=_FROM_GIT)
+
+
+def _leftovers(board: Path, now_s: float) -> Iterator[Finding]:
+    keep = "move it away"
+    for folder in ("", "events", "tasks", "archive/events", "archive/tasks", "artifacts/meta", "artifacts/payload"):
+        for path in files_in(board / folder):
+            where = os.path.join(folder, path.name)
+            if DRAFT.match(path.name) and now_s - path.lstat().st_mtime > DRAFT_AGE_S:
+                said = f"{where} is the draft of a writer that died"
+                yield Finding("leftover", "warning", said, None, where, keep, "aside")
+    for path in files_in(board / "events" / "torn"):
+        where = f"events/torn/{path.name}"
+        said = f"{where} is a torn end of a log: {path.lstat().st_size} bytes that nobody was told of"
+        yield Finding("torn_tail", "warning", said, path.name.partition(".")[0], where, keep, "aside")
+
+
+def _is_log(name: str) -> bool:
+    stem, _, ending = name.partition(".")
+    return ending == "jsonl" and (is_id("task", stem) or is_id("res", stem) or stem == "_lifecycle")
+
+
+def _is_snapshot(name: str) -> bool:
+    stem, _, ending = name.partition(".")
+    return ending == "json" and is_id("task", stem)

@@ -1,0 +1,52 @@
+"""What dead runs left, as findings for the doctor. Looking changes nothing; `worker gc` clears it away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+
+from lattice.commands.board import Board
+from lattice.core.integrity import Finding
+from lattice.core.task import Task
+from lattice.errors import LatticeError
+from lattice.workers import liveness
+from lattice.workers.control import DRAFT_AGE_S, stray_worktrees
+from lattice.workers.git import Repository
+from lattice.workers.runs import abandoned_drafts, all_runs, open_runs
+
+MEND = "clear it away, as lattice worker gc does; changes in a worktree are kept under refs/lattice/salvage/ first"
+
+
+def find(board: Board, tasks: Mapping[str, Task], environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Runs without a supervisor, their markers, drafts and worktrees. Raises nothing."""
+    seen: set[str] = set()
+    for folder in all_runs(board.folder):
+        if not folder.is_closed() and not folder.alive():
+            seen.add(folder.run_id)
+            spec = folder.spec()
+            said = f"Run {folder.run_id} has nobody who supervises it, and was not cleared away"
+            yield _leftover(said, f"runs/{folder.run_id}", spec.task_id if spec else None)
+    for folder in open_runs(board.folder):
+        if not folder.exists():
+            said = f"Run {folder.run_id} is marked as open, and its folder is gone"
+            yield _leftover(said, f"runs/open/{folder.run_id}")
+    for task in tasks.values():
+        for run in task.active_processes:
+            if run.run_id not in seen and liveness.is_dead(board, run):
+                said = f"{task.name} shows run {run.run_id} of {run.process_type} as {run.state}, and it is dead"
+                yield _leftover(said, None, task.id)
+    for draft in abandoned_drafts(board.folder, DRAFT_AGE_S, time.time()):
+        yield _leftover(f"{draft.name} is the folder of a starter that died", f"runs/{draft.name}")
+    try:
+        repo = Repository.discover(board.root)
+    except LatticeError:
+        return  # Without git there are no worktrees.
+    try:
+        for path in stray_worktrees(board, repo, environ):
+            yield _leftover(f"The worktree {path} belongs to no live run")
+    except (LatticeError, OSError) as why:
+        yield Finding("leftover", "warning", f"The worktrees could not be looked at: {why}")
+
+
+def _leftover(said: str, path: str | None = None, task_id: str | None = None) -> Finding:
+    return Finding("leftover_run", "warning", said, task_id, path, MEND, "runs")

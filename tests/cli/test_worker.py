@@ -1,0 +1,163 @@
+"""`lattice worker …` as people and agents call it: real programs, real runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.workers.conftest import Bench, eventually
+from tests.workers.conftest import bench as bench  # noqa: PLC0414  # a fixture is shared by its name
+
+HOSTILE = r"printf '\033[31mred\033[0m \302\233 \342\200\256 end\n'"
+
+
+def test_list_shows_every_worker_and_what_is_wrong_with_it(bench: Bench) -> None:
+    bench.worker()
+    bench.worker(name="Broken")
+    (bench.repo / "workers" / "broken.sh").unlink()
+    (bench.repo / "workers" / "junk.json").write_text("{", encoding="utf-8")
+    rows = {row["name"]: row for row in bench.data("worker", "list")}
+    assert rows["Sleeper"]["problem"] is None
+    assert "INVALID_DEFINITION" == rows["Broken"]["problem"]["code"]
+    assert rows["DiffCheck"]["builtin"]
+    assert "junk.json" in bench.lattice("worker", "list").stderr
+
+
+def test_check_names_what_could_not_run_and_exits_with_1(bench: Bench) -> None:
+    bench.worker()
+    assert 0 == bench.lattice("worker", "check", "sleeper").returncode
+    (bench.repo / "workers" / "sleeper.sh").chmod(0o644)
+    done = bench.lattice("worker", "check", "--quiet")
+    assert (1, True) == (done.returncode, "Sleeper" in done.stdout.split())
+    assert "INVALID_DEFINITION" == bench.error("worker", "check", "Sleeper")["code"]
+
+
+def test_a_dry_run_shows_what_would_run_and_leaves_no_trace(bench: Bench) -> None:
+    bench.worker()
+    before = bench.tree()
+    shown = bench.data("worker", "run", "SLEEPER", "LAT-1", "--dry-run")
+    assert [str(bench.repo / "workers" / "sleeper.sh")] == shown["argv"]
+    assert before == bench.tree()
+    assert [] == bench.worktrees()
+
+
+def test_run_answers_as_soon_as_the_run_is_supervised(bench: Bench) -> None:
+    bench.worker()
+    run_id = bench.lattice("worker", "run", "Sleeper", "LAT-1", "--quiet").stdout.strip()
+    (row,) = bench.data("worker", "ps")
+    assert run_id == row["run_id"]
+    assert row["state"] in ("requested", "running")
+    assert "cancelled" == bench.data("worker", "stop", run_id, "--wait")["state"]
+    assert [] == bench.data("worker", "ps")
+    assert [run_id] == [row["run_id"] for row in bench.data("worker", "ps", "--all")]
+    bench.assert_clean()
+
+
+def test_run_wait_exits_by_the_runs_end(bench: Bench) -> None:
+    bench.worker("true")
+    assert "succeeded" == bench.data("worker", "run", "Sleeper", "LAT-1", "--wait")["state"]
+    bench.assert_clean()
+    bench.worker("echo no >&2; exit 7")
+    error = bench.error("worker", "run", "Sleeper", "LAT-1", "--wait")
+    assert ("RUN_FAILED", 7) == (error["code"], error["run"]["exit"])
+    bench.assert_clean()
+
+
+def test_an_interrupted_wait_leaves_the_run_alone(bench: Bench) -> None:
+    run = bench.running()
+    waiter = subprocess.Popen(
+        bench.command("worker", "wait", run.run_id),
+        cwd=bench.repo,
+        env=bench.environ(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    # It waits once its thread is blocked on the lease, which /proc/locks shows as a waiter ("->").
+    inode = str(run.lease.stat().st_ino)
+    eventually(lambda: any("->" in line and inode in line for line in _locks()))
+    waiter.send_signal(signal.SIGINT)
+    _, err = waiter.communicate(timeout=30)
+    assert (130, True) == (waiter.returncode, "goes on without you" in err)
+    assert run.alive()
+    bench.data("worker", "stop", run.run_id, "--wait")
+
+
+def _locks() -> list[str]:
+    with open("/proc/locks", encoding="utf-8") as table:
+        return table.readlines()
+
+
+def test_wait_gives_up_when_told_to(bench: Bench) -> None:
+    run = bench.running()
+    assert "RUN_FAILED" == bench.error("worker", "wait", run.run_id, "--timeout", "1")["code"]
+    assert run.alive()
+    bench.data("worker", "stop", run.run_id, "--wait")
+
+
+def test_show_tells_the_end_and_why(bench: Bench) -> None:
+    seen = bench.ended("exit 3")
+    shown = bench.data("worker", "show", seen.run_id[-6:])
+    assert ("failed", 3, seen.run_id) == (shown["state"], shown["exit"], shown["run_id"])
+    page = bench.lattice("worker", "show", seen.run_id).stdout
+    assert "It exited with status 3." in page
+
+
+def test_logs_show_control_characters_instead_of_sending_them(bench: Bench) -> None:
+    seen = bench.ended(HOSTILE)
+    shown = bench.lattice("worker", "logs", seen.run_id).stdout
+    assert "red" in shown
+    assert not {"\x1b", "\x9b", "\u202e"} & set(shown)
+    raw = subprocess.run(
+        bench.command("worker", "logs", seen.run_id, "--raw"), cwd=bench.repo, env=bench.environ(), check=True,
+        capture_output=True,
+    )  # fmt: skip
+    assert b"\x1b[31mred" in raw.stdout
+
+
+def test_logs_tail_gives_the_last_lines(bench: Bench) -> None:
+    seen = bench.ended("seq 10")
+    assert "9\n10\n" == bench.lattice("worker", "logs", seen.run_id, "--tail", "2").stdout
+
+
+def test_logs_follow_prints_all_and_ends_with_the_run(bench: Bench) -> None:
+    go = bench.notes / "go"
+    os.mkfifo(go)
+    run = bench.running('echo first; read -r _ < "$NOTES/go"; echo last')
+    follower = subprocess.Popen(
+        bench.command("worker", "logs", run.run_id, "--follow"),
+        cwd=bench.repo,
+        env=bench.environ(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert follower.stdout is not None
+    assert "first\n" == follower.stdout.readline()
+    go.write_text("on\n", encoding="utf-8")
+    assert "last\n" == follower.communicate(timeout=60)[0]
+    assert 0 == follower.returncode
+    bench.finished(run)
+
+
+@pytest.mark.parametrize("command", ["show", "logs", "wait", "stop"])
+def test_a_run_that_does_not_exist_is_named(bench: Bench, command: str) -> None:
+    error = bench.error("worker", command, "run_01K0000000000000000000000A")
+    assert "NOT_FOUND" == error["code"]
+    assert "run_01K0000000000000000000000A" in error["message"]
+
+
+def test_gc_has_nothing_to_do_on_a_board_in_order(bench: Bench) -> None:
+    bench.ended("true")
+    cleared = bench.data("worker", "gc")
+    assert [[], [], [], []] == [list(cleared[key]) for key in ("finished", "worktrees", "folders", "problems")]
+
+
+def test_show_of_a_task_names_its_live_run(bench: Bench) -> None:
+    run = bench.running()
+    (active,) = bench.data("show", "LAT-1")["active_processes"]
+    assert (run.run_id, "running") == (active["run_id"], active["state"])
+    bench.data("worker", "stop", run.run_id, "--wait")

@@ -1,0 +1,195 @@
+"""The index is never wrong, and its loss is never noticed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from lattice.commands.artifacts import Attach
+from lattice.commands.board import Board
+from lattice.commands.tasks import ChangeStatus, Comment, CreateTask, change
+from lattice.core.codec import decode, encode
+from lattice.core.events import TaskCreated
+from lattice.core.fulltext import parse_words
+from lattice.core.summary import Summary, summary
+from lattice.errors import LogDamaged
+from lattice.store.files import index
+from tests.conftest import ANN, reopened
+
+OLD_NS = 1_700_000_000_000_000_000
+
+
+@pytest.fixture
+def filled(board: Board) -> Board:
+    """Three tasks, indexed, their logs long at rest."""
+    for title in ("One", "Two", "Three"):
+        CreateTask(title).run(board, ANN)
+    for log in (board.folder / "events").glob("task_*.jsonl"):
+        os.utime(log, ns=(OLD_NS, OLD_NS))
+    rows(board)
+    return board
+
+
+def rows(board: Board) -> list[Summary]:
+    with board.store.view() as view:
+        return view.rows()
+
+
+def truth(board: Board) -> list[Summary]:
+    return [summary(task) for task in board.store.tasks()]
+
+
+def reads(board: Board, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tasks that are read from now on."""
+    read: list[str] = []
+    task = board.store.task
+
+    def noting(stream: str) -> object:
+        read.append(stream)
+        return task(stream)
+
+    monkeypatch.setattr(board.store, "task", noting)
+    return read
+
+
+def test_only_what_changed_is_read(filled: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = change(filled, "LAT-2", Comment("x"), ANN).task.id
+    read = reads(filled, monkeypatch)
+    assert [0, 1, 0] == [row.comment_count for row in rows(filled)]
+    assert [changed] == read
+
+
+def test_a_log_that_changed_under_the_same_size_and_time_is_read_again(filled: Board) -> None:
+    log = filled.folder / "events" / f"{filled.resolve('LAT-1')}.jsonl"
+    event = decode(log.read_bytes().rstrip())
+    assert isinstance(event.body, TaskCreated)
+    other = log.with_name("other.tmp")
+    other.write_bytes(encode(event.replace(id=filled.ledger.new_id("ev"), body=event.body.replace(title="Uno"))))
+    assert log.stat().st_size == other.stat().st_size
+    os.utime(other, ns=(OLD_NS, OLD_NS))
+    os.rename(other, log)  # as git does
+    assert ["Uno", "Two", "Three"] == [row.title for row in rows(filled)]
+
+
+def test_a_log_of_this_very_moment_is_not_believed_twice(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = CreateTask("One").run(board, ANN).task.id
+    log = board.folder / "events" / f"{fresh}.jsonl"
+    ahead_ns = OLD_NS * 2  # the clock went back: no later than now for a long time
+    os.utime(log, ns=(ahead_ns, ahead_ns))
+    rows(board)
+    read = reads(board, monkeypatch)
+    rows(board)
+    assert [fresh] == read
+
+
+def test_a_task_that_went_is_gone(filled: Board) -> None:
+    (filled.folder / "events" / f"{filled.resolve('LAT-2')}.jsonl").unlink()
+    assert ["One", "Three"] == [row.title for row in rows(filled)]
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "text", "cut", "older", "booted"])
+def test_an_index_that_cannot_be_believed_is_made_again(filled: Board, damage: str) -> None:
+    path = filled.folder / index.FILE
+    match damage:
+        case "gone":
+            path.unlink()
+        case "empty":
+            path.write_bytes(b"")
+        case "text":
+            path.write_bytes(b"no database at all" * 1000)
+        case "cut":
+            os.truncate(path, path.stat().st_size // 2)
+        case "older":
+            with sqlite3.connect(path) as connection:
+                connection.execute("PRAGMA user_version = 99")
+            connection.close()
+        case _:
+            with sqlite3.connect(path) as connection:
+                connection.execute("UPDATE facts SET value = 'before' WHERE name = 'boot'")
+            connection.close()
+    assert [["One", "Two", "Three"]] * 3 == [[row.title for row in rows(filled)] for _ in range(3)]
+    connection = sqlite3.connect(path)
+    assert (3,) == connection.execute("SELECT count(*) FROM tasks").fetchone()
+    connection.close()
+
+
+def test_no_flipped_byte_shows(filled: Board) -> None:
+    path = filled.folder / index.FILE
+    whole = path.read_bytes()
+    expected = truth(filled)
+    places = [at for word in (b"Three", b"backlog", b"LAT-2") for at in _all(whole, word)]
+    assert len(places) > 6
+    for at in places:
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert expected == rows(filled)
+
+
+def _all(data: bytes, word: bytes) -> list[int]:
+    found = []
+    at = data.find(word)
+    while at >= 0:
+        found.append(at)
+        at = data.find(word, at + 1)
+    return found
+
+
+def test_a_locked_index_is_passed_by(filled: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "BUSY_WAIT_S", 0.01)
+    connection = sqlite3.connect(filled.folder / index.FILE, isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    change(filled, "LAT-1", ChangeStatus("planned"), ANN)
+    assert truth(filled) == rows(filled)
+    connection.execute("ROLLBACK")
+    connection.close()
+    assert truth(filled) == rows(filled)
+
+
+def test_a_link_in_place_of_the_index_is_not_followed(filled: Board, tmp_path: Path) -> None:
+    path = filled.folder / index.FILE
+    path.unlink()
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    path.symlink_to(victim)
+    assert truth(filled) == rows(filled)
+    assert "mine" == victim.read_text()
+
+
+def test_nobody_else_can_read_it(filled: Board) -> None:
+    assert 0o600 == (filled.folder / index.FILE).stat().st_mode & 0o777
+
+
+def test_a_damaged_log_is_named(filled: Board) -> None:
+    log = filled.folder / "events" / f"{filled.resolve('LAT-2')}.jsonl"
+    log.write_bytes(log.read_bytes().replace(b"Two", b"Tow"))
+    for _ in range(2):
+        with pytest.raises(LogDamaged, match="line 1"):
+            rows(filled)
+
+
+def test_the_titles_of_artifacts_are_found(filled: Board) -> None:
+    Attach(inline="x", title="Heap profile").run(filled, "LAT-3", ANN)
+    with filled.store.view(texts=True) as view:
+        assert [filled.resolve("LAT-3")] == [hit.task_id for hit in view.search(parse_words("heap"))]
+
+
+def test_readers_and_writers_at_once_see_what_was_acknowledged(filled: Board) -> None:
+    wrong: list[tuple[int, int]] = []
+
+    def work(name: str) -> None:
+        mine = reopened(filled)
+        for count in range(1, 11):
+            change(mine, name, Comment("x"), ANN)
+            seen = next(row.comment_count for row in rows(mine) if row.short_id == name)
+            if seen != count:
+                wrong.append((count, seen))
+
+    threads = [threading.Thread(target=work, args=(f"LAT-{number}",)) for number in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [] == wrong

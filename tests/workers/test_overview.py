@@ -1,0 +1,54 @@
+"""Runs as people see them: the log's words, corrected by what the kernel knows."""
+
+from __future__ import annotations
+
+import pytest
+
+from lattice.errors import NotFound
+from lattice.workers import overview
+from tests.workers.conftest import Bench
+
+
+def test_a_run_is_shown_from_its_request_to_its_end(bench: Bench) -> None:
+    run = bench.running()
+    live = bench.view(run)
+    assert ("running", "Sleeper", "LAT-1", "script") == (live.state, live.worker, live.task, live.engine)
+    assert not live.ended
+    assert live.silent_s is not None
+    assert [run.run_id] == [seen.run_id for seen in overview.active(bench.board)]
+    bench.data("worker", "stop", run.run_id, "--wait")
+    ended = bench.finished(run)
+    assert ended.ended
+    assert ended.ended_at is not None
+    assert ended.requested_by == "human:ann"
+    assert [] == overview.active(bench.board)
+    assert [run.run_id] == [seen.run_id for seen in overview.on_this_machine(bench.board)]
+
+
+def test_runs_are_listed_oldest_first(bench: Bench) -> None:
+    ids = [bench.ended("true").run_id for _ in range(3)]
+    assert sorted(ids) == ids == [seen.run_id for seen in overview.on_this_machine(bench.board)]
+
+
+def test_a_run_without_a_readable_spec_is_not_found_but_hides_no_other(bench: Bench) -> None:
+    first, second = bench.start(bench.worker("true")), None
+    bench.finished(first)
+    second = bench.start()
+    bench.finished(second)
+    (first.path / "spec.json").unlink()
+    with pytest.raises(NotFound, match=r"spec\.json"):
+        overview.find(bench.board, first.run_id)
+    assert [second.run_id] == [seen.run_id for seen in overview.on_this_machine(bench.board)]
+
+
+def test_only_the_first_end_counts(bench: Bench) -> None:
+    seen = bench.ended("exit 4")
+    task, events = bench.board.store.history(bench.task_id)
+    doubled = [*events, next(e for e in events if e.type == "process_failed")]
+    assert seen == overview.view(bench.board, task, doubled, seen.run_id)
+
+
+def test_a_run_the_task_never_had_is_not_found(bench: Bench) -> None:
+    task, events = bench.board.store.history(bench.task_id)
+    with pytest.raises(NotFound):
+        overview.view(bench.board, task, events, "run_01K0000000000000000000000A")
