@@ -44,8 +44,10 @@ def test_a_stop_before_the_spawn_keeps_the_engine_from_starting(bench: Bench, mo
     gate = bench.notes / "gate"
     os.mkfifo(gate)
     bench.worker('touch "$NOTES/executed"')
-    bench.fake_git(monkeypatch, f'case "$*" in *"worktree add"*) read -r _ < "{gate}" ;; esac')
+    here = bench.notes / "git-is-here"
+    bench.fake_git(monkeypatch, f'case "$*" in *"worktree add"*) touch "{here}"; read -r _ < "{gate}" ;; esac')
     run = bench.start()
+    eventually(here.exists)  # A stop before that is seen without git, and nobody would read the gate.
     control.stop(bench.board, run.run_id, None, ANN)
     gate.write_text("on\n", encoding="utf-8")
     assert "cancelled" == bench.finished(run).state
