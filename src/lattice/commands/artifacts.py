@@ -10,10 +10,9 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from lattice.commands.board import Board
+from lattice.commands.board import Board, read_object
 from lattice.commands.tasks import check_role
 from lattice.core.actors import Actor
-from lattice.core.codec import BadLine, parse
 from lattice.core.events import ArtifactAttached
 from lattice.core.ids import is_id, parse_id
 from lattice.core.record import Record
@@ -148,7 +147,7 @@ def keep(board: Board, meta: dict[str, Any], payload: Payload | None) -> dict[st
     folder = board.folder / "artifacts"
     meta_path = folder / "meta" / f"{meta['id']}.json"
     try:
-        before = _stored(meta_path)
+        before = read_object(meta_path)
         same = before is None or (_essence(before) == _essence(meta) and _same_payload(folder, before, payload))
     except OSError as refused:
         raise StorageError(f"{meta_path.name} cannot be read: {refused.strerror}. Nothing was recorded.") from refused
@@ -195,7 +194,7 @@ def described(board: Board, artifact_id: str) -> dict[str, Any] | None:
     if not is_id("art", artifact_id):
         return None
     try:
-        return _stored(board.folder / "artifacts" / "meta" / f"{artifact_id}.json")
+        return read_object(board.folder / "artifacts" / "meta" / f"{artifact_id}.json")
     except OSError:
         return None
 
@@ -238,16 +237,6 @@ def read_payload(path: Path) -> Payload:
 
 def _safe_title(name: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in name)[:200].strip() or "file"
-
-
-def _stored(path: Path) -> dict[str, Any] | None:
-    data = disk.read(path)
-    if data is None:
-        return None
-    try:
-        return parse(data)
-    except BadLine:
-        return None
 
 
 def _essence(meta: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lattice.core.actors import parse_actor
 from lattice.core.codec import BadLine, parse
@@ -138,6 +139,17 @@ def signature(
         {key: value for key, value in meta.items() if value is not None} or None,
         {key: value for key, value in provenance.items() if value is not None} or None,
     )
+
+
+def read_object(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None where it is missing or is none. Raises OSError."""
+    data = disk.read(path)
+    if data is None:
+        return None
+    try:
+        return parse(data)
+    except BadLine:
+        return None
 
 
 def read_text_file(path: Path, what: str) -> str:

@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lattice.commands.board import Board
-from lattice.core.codec import BadLine, parse
+from lattice.commands.board import Board, read_object
 from lattice.core.record import Record
 from lattice.core.text import check_line
 from lattice.errors import NotFound, SessionNotFound, StorageError, ValidationError
@@ -183,7 +182,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _counters(board: Board) -> dict[str, int]:
     """The highest serial given of each base name: by the index, and by the files, which outlive it."""
-    index = _read_json(_folder(board) / "index.json") or {}
+    index = read_object(_folder(board) / "index.json") or {}
     noted = index.get("serial_counters")
     counters = {
         name: serial
@@ -212,21 +211,11 @@ def _write_index(board: Board, counters: dict[str, int]) -> None:
 
 
 def _read(path: Path) -> Session | None:
-    shape = _read_json(path)
+    shape = read_object(path)
     if shape is None or not isinstance(shape.get("serial"), int):
         return None
     whole = all(isinstance(shape.get(key), str) for key in ("name", "base_name", "session", "model"))
     return shape if whole else None
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    data = disk.read(path)
-    if data is None:
-        return None
-    try:
-        return parse(data)
-    except BadLine:
-        return None
 
 
 def _write(path: Path, shape: dict[str, Any], *, durable: bool = True) -> None:
