@@ -20,7 +20,8 @@ from lattice.store.files import disk
 
 Kind = Literal["kill before", "kill after", "torn write", "short write", "enospc", "eio"]
 KINDS: tuple[Kind, ...] = ("kill before", "kill after", "torn write", "short write", "enospc", "eio")
-CALLS = ("open", "write", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "mkdir", "utime")
+CALLS = ("open", "write", "pwrite", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "mkdir", "utime")
+WRITES = ("write", "pwrite")
 CRASHED = 70
 
 Acknowledge = Callable[[str], None]
@@ -114,7 +115,7 @@ class _Faults:
     def _counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def faulty(*args: Any, **kwargs: Any) -> Any:
             self.count += 1
-            if self._full and name == "write":
+            if self._full and name in WRITES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if self.count != self._k:
                 return call(*args, **kwargs)
@@ -129,14 +130,14 @@ class _Faults:
             case "kill after":
                 call(*args, **kwargs)
                 os.kill(os.getpid(), signal.SIGKILL)
-            case "torn write" if name == "write":
-                descriptor, data = args
-                call(descriptor, data[: len(data) // 2])
+            case "torn write" if name in WRITES:
+                descriptor, data, *place = args
+                call(descriptor, data[: len(data) // 2], *place)
                 os.kill(os.getpid(), signal.SIGKILL)
-            case "short write" if name == "write":
+            case "short write" if name in WRITES:
                 self._full = True
-                descriptor, data = args
-                return call(descriptor, data[: len(data) // 2])
+                descriptor, data, *place = args
+                return call(descriptor, data[: len(data) // 2], *place)
             case "torn write" | "short write":
                 return call(*args, **kwargs)
             case "enospc":

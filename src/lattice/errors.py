@@ -224,6 +224,12 @@ class PluginError(LatticeError):
     code = "PLUGIN_BROKEN"
 
 
+class SandboxUnavailable(LatticeError):
+    """The sandbox that a worker asks for cannot be had on this machine."""
+
+    code = "SANDBOX_UNAVAILABLE"
+
+
 class Interrupted(LatticeError):
     """The command was ended from outside, as by Ctrl-C."""
 
@@ -231,14 +237,38 @@ class Interrupted(LatticeError):
     exit_status = 130
 
 
+class NotTrusted(LatticeError):
+    """A worker's definition would run without a person, and nobody has trusted what it says now."""
+
+    code = "NOT_TRUSTED"
+
+
+class LimitReached(LatticeError):
+    """As many runs as may run at once run already, and the run was not to wait for one to end."""
+
+    code = "LIMIT_REACHED"
+
+
 def choices(valid: Sequence[str]) -> str:
     """A list of valid choices, for the end of a message."""
     return ", ".join(valid)
 
 
-def nearest(word: str, valid: Sequence[str]) -> str | None:
-    """The valid choice that `word` was most likely meant to be, or None."""
+def nearest(word: str, valid: Sequence[str], cutoff: float = 0.6) -> str | None:
+    """The valid choice that `word` was most likely meant to be, or None. `cutoff` is how alike they are, up to 1."""
     import difflib  # only errors pay for it
 
-    found = difflib.get_close_matches(word, valid, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word, valid, n=1, cutoff=cutoff)
     return found[0] if found else None
+
+
+def did_you_mean(word: str, valid: Sequence[str], further: str) -> str:
+    """A hint: the choice that was meant, where one is near, and what to do in any case."""
+    meant = nearest(word, valid)
+    return f"Did you mean {meant}? {further}" if meant else further
+
+
+def did_you_mean_id(word: str, ids: Sequence[str], further: str) -> str:
+    """The same for a full id: those of one day resemble each other, so it has to be off by a few characters only."""
+    meant = nearest(word, ids, cutoff=0.9)
+    return f"Did you mean {meant}? {further}" if meant else further

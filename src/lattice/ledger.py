@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
 
 from lattice.core.actors import Actor
 from lattice.core.codec import body_data, same_payload
 from lattice.core.events import Event, Foreign, ShortIdAssigned, TaskCreated, TaskEvent, evolve
 from lattice.core.ids import next_id, parse_id, ulid_ms
-from lattice.core.record import Record
+from lattice.core.record import Protocol, Record
 from lattice.core.task import Task
 from lattice.errors import Conflict, InvalidId, NotFound
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from lattice.core.resource import Resource
     from lattice.store.protocol import Numbers, ResourceStore, Store, Tail
 
@@ -25,6 +27,7 @@ Body = TaskEvent | Foreign
 Decide = Callable[[Task], Sequence[Body]]
 DecideOnResource = Callable[["Resource | None", int], Sequence[Foreign]]
 DecideOnHistory = Callable[[Task, Sequence[Event]], Sequence[Body]]
+DecideOnEvents = Callable[[Task, Sequence[Event]], Sequence[Event]]
 
 FUTURE_MS_MAX = 24 * 3600 * 1000
 """How far ahead of the clock a caller's own event id may be: ids after it have to be greater still."""
@@ -154,6 +157,19 @@ class Ledger:
         with self.store.numbering() as numbers:
             return [self._adopt(history, prefix, numbers) for history in histories]
 
+    def extend(self, stream: str, decide: DecideOnEvents) -> Adopted:
+        """Append events that were made elsewhere: as `adopt`, and decided on under the stream's lock.
+
+        Raises what `decide` raises, NotFound, Archived, LockTimeout, LogDamaged, StorageError, WriteUncertain.
+        """
+        with self.store.exclusive(stream) as tail:
+            task = tail.task
+            if task is None:
+                raise NotFound(f"Task {stream} not found.")
+            stored = tail.events()
+            events = decide(task, stored)
+            return self._take_over(tail, stream, events, stored[-1]) if events else Adopted(stream, "unchanged", task)
+
     def _adopt(self, history: Sequence[Event], prefix: str | None, numbers: Numbers) -> Adopted:
         from lattice.core.adoption import continuation, renumbered, short_ids  # an import alone pays for it
 
@@ -280,3 +296,27 @@ class ResourceLedger:
             if events:
                 tail.append(events, resource)
             return resource
+
+    def adopt(self, history: Sequence[Event]) -> Adopted:
+        """Take over a resource that was written elsewhere, as `Ledger.adopt` does a task.
+
+        Diverged is also one whose name another resource has here. Raises ValidationError for events that
+        cannot follow each other, Conflict, LockTimeout, LogDamaged, StorageError, WriteUncertain.
+        """
+        from lattice.core.adoption import continuation, in_chain  # an import alone pays for it
+        from lattice.core.resource import evolve as evolve_resource  # a resource's commands alone pay for it
+
+        stream = history[0].task_id
+        name = evolve_resource(None, history[0]).name
+        with self._resources.exclusive(name, stream) as tail:
+            resource, stored = tail.resource, tail.events()
+            outcome, missing = continuation(stored, history) if stored else ("created", list(history))
+            if outcome not in {"created", "extended"}:
+                return Adopted(stream, outcome)
+            events = in_chain(missing, stored[-1] if stored else None)
+            for event in events:
+                resource = evolve_resource(resource, event)
+            if resource is None:
+                raise AssertionError("events were applied and gave no resource")
+            tail.append(events, resource)
+        return Adopted(stream, outcome)

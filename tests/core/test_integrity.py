@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lattice.core.events import Event, RelationshipAdded, TaskCreated, evolve
-from lattice.core.integrity import circles, duplicate_names, edges
-from lattice.core.task import Task
+from lattice.core.integrity import Card, card, circles, duplicate_names, edges
+from lattice.core.task import Task, to_snapshot
 
 
 def made(name: str, *links: tuple[str, str], short_id: str | None = None) -> Task:
@@ -16,8 +16,8 @@ def made(name: str, *links: tuple[str, str], short_id: str | None = None) -> Tas
     return task
 
 
-def board(*tasks: Task) -> dict[str, Task]:
-    return {task.id: task for task in tasks}
+def board(*tasks: Task) -> dict[str, Card]:
+    return {task.id: card(to_snapshot(task)) for task in tasks}
 
 
 def checks(*tasks: Task) -> list[str]:

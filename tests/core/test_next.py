@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from lattice.core.events import Event, RelationshipAdded, TaskCreated, evolve
-from lattice.core.next import candidates
+from lattice.core.next import READY, candidates, may_take
+from lattice.core.summary import Words
 from lattice.core.task import Task
+from lattice.store.view import ScannedView
 
 VEGA = {"name": "Vega-1", "session": "sess_1"}
 
@@ -22,8 +24,13 @@ def made(number: int, *edges: tuple[str, int], **given: Any) -> Task:
 
 
 def order(tasks: list[Task], asker: Any = None, *statuses: str) -> list[int]:
-    found = candidates(tasks, asker, statuses) if statuses else candidates(tasks, asker)
-    return [int(task.id.removeprefix("task_")) for task in found]
+    view, by_id = ScannedView(tasks, words), {task.id: task for task in tasks}
+    found = [row.id for row in candidates(view, asker, statuses or READY)]
+    return [int(one.removeprefix("task_")) for one in found if may_take(by_id[one], asker, statuses or READY)]
+
+
+def words(task: Task) -> Words:
+    raise AssertionError(f"nobody asks for the words of {task.id}")
 
 
 def test_priority_comes_before_urgency_and_urgency_before_age() -> None:

@@ -130,7 +130,8 @@ def test_the_most_urgent_comes_next() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expected", "age_days"), [("0m", 0.0), ("43m", 0.03), ("5h", 0.2), ("12d", 12.2), ("30d", 29.6), ("1.5mo", 45.0)]
+    ("expected", "age_days"),
+    [("0m", 0.0), ("43m", 0.03), ("59m", 0.0416), ("5h", 0.2), ("12d", 12.2), ("30d", 29.6), ("1.5mo", 45.0)],
 )
 def test_ages_are_told_in_the_largest_unit(expected: str, age_days: float) -> None:
     assert expected == age_text(age_days)

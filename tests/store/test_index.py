@@ -17,7 +17,8 @@ from lattice.core.events import TaskCreated
 from lattice.core.fulltext import parse_words
 from lattice.core.summary import Summary, summary
 from lattice.errors import LogDamaged
-from lattice.store.files import index
+from lattice.store.files import index_file
+from lattice.store.files.board import FileStore
 from tests.conftest import ANN, reopened
 
 OLD_NS = 1_700_000_000_000_000_000
@@ -36,7 +37,7 @@ def filled(board: Board) -> Board:
 
 def rows(board: Board) -> list[Summary]:
     with board.store.view() as view:
-        return view.rows()
+        return list(view.rows())
 
 
 def truth(board: Board) -> list[Summary]:
@@ -46,13 +47,14 @@ def truth(board: Board) -> list[Summary]:
 def reads(board: Board, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tasks that are read from now on."""
     read: list[str] = []
-    task = board.store.task
+    assert isinstance(board.store, FileStore)
+    kept = board.store.kept
 
-    def noting(stream: str) -> object:
+    def noting(stream: str, *, archived: bool) -> object:
         read.append(stream)
-        return task(stream)
+        return kept(stream, archived=archived)
 
-    monkeypatch.setattr(board.store, "task", noting)
+    monkeypatch.setattr(board.store, "kept", noting)
     return read
 
 
@@ -93,7 +95,7 @@ def test_a_task_that_went_is_gone(filled: Board) -> None:
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "text", "cut", "older", "booted"])
 def test_an_index_that_cannot_be_believed_is_made_again(filled: Board, damage: str) -> None:
-    path = filled.folder / index.FILE
+    path = filled.folder / index_file.FILE
     match damage:
         case "gone":
             path.unlink()
@@ -118,7 +120,7 @@ def test_an_index_that_cannot_be_believed_is_made_again(filled: Board, damage: s
 
 
 def test_no_flipped_byte_shows(filled: Board) -> None:
-    path = filled.folder / index.FILE
+    path = filled.folder / index_file.FILE
     whole = path.read_bytes()
     expected = truth(filled)
     places = [at for word in (b"Three", b"backlog", b"LAT-2") for at in _all(whole, word)]
@@ -138,8 +140,8 @@ def _all(data: bytes, word: bytes) -> list[int]:
 
 
 def test_a_locked_index_is_passed_by(filled: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "BUSY_WAIT_S", 0.01)
-    connection = sqlite3.connect(filled.folder / index.FILE, isolation_level=None)
+    monkeypatch.setattr(index_file, "BUSY_WAIT_S", 0.01)
+    connection = sqlite3.connect(filled.folder / index_file.FILE, isolation_level=None)
     connection.execute("BEGIN EXCLUSIVE")
     change(filled, "LAT-1", ChangeStatus("planned"), ANN)
     assert truth(filled) == rows(filled)
@@ -149,7 +151,7 @@ def test_a_locked_index_is_passed_by(filled: Board, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_link_in_place_of_the_index_is_not_followed(filled: Board, tmp_path: Path) -> None:
-    path = filled.folder / index.FILE
+    path = filled.folder / index_file.FILE
     path.unlink()
     victim = tmp_path / "victim"
     victim.write_text("mine")
@@ -159,12 +161,14 @@ def test_a_link_in_place_of_the_index_is_not_followed(filled: Board, tmp_path: P
 
 
 def test_nobody_else_can_read_it(filled: Board) -> None:
-    assert 0o600 == (filled.folder / index.FILE).stat().st_mode & 0o777
+    assert 0o600 == (filled.folder / index_file.FILE).stat().st_mode & 0o777
 
 
 def test_a_damaged_log_is_named(filled: Board) -> None:
     log = filled.folder / "events" / f"{filled.resolve('LAT-2')}.jsonl"
-    log.write_bytes(log.read_bytes().replace(b"Two", b"Tow"))
+    damaged = log.with_suffix(".new")
+    damaged.write_bytes(log.read_bytes().replace(b"Two", b"Tow"))
+    damaged.rename(log)  # as git does
     for _ in range(2):
         with pytest.raises(LogDamaged, match="line 1"):
             rows(filled)

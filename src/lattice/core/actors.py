@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from lattice.errors import InvalidActor
@@ -10,7 +9,7 @@ from lattice.errors import InvalidActor
 Actor = str | Mapping[str, object]
 """As it stands in an event: text, or `{name, base_name, serial, session, …}`."""
 
-_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}\Z")
+PREFIX_CHARS_MAX = 32
 IDENTIFIER_CHARS_MAX = 200
 UNASSIGNED = ("none", "unassigned", "-")
 
@@ -24,7 +23,7 @@ def parse_actor(text: str) -> str:
     prefix, colon, identifier = text.partition(":")
     well_formed = (
         colon
-        and _PREFIX.match(prefix)
+        and _is_prefix(prefix)
         and 0 < len(identifier) <= IDENTIFIER_CHARS_MAX
         and identifier.isprintable()
         and not any(character.isspace() for character in identifier)
@@ -49,3 +48,9 @@ def same_actor(one: Actor | None, other: Actor | None) -> bool:
     if isinstance(one, Mapping) and isinstance(other, Mapping) and one.get("session") is not None:
         return one["session"] == other.get("session")
     return one == other
+
+
+def _is_prefix(text: str) -> bool:
+    """Whether it is a letter, and letters, digits, `_` and `-` after it."""
+    plain = text.replace("_", "a").replace("-", "a")
+    return len(text) <= PREFIX_CHARS_MAX and text.isascii() and text[:1].isalpha() and plain.isalnum()

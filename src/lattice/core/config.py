@@ -66,6 +66,8 @@ class Config(Record):
     subproject_code: str | None
     instance_id: str
     worktree_root: str | None
+    max_parallel: int | None  # runs of the board at once; None: as many as are asked for
+    engine_limits: Mapping[str, int]
     raw: Mapping[str, object]
 
     @property
@@ -107,6 +109,7 @@ def parse_config(raw: object) -> Config:
     top = _mapping(raw, "config.json")
     workflow = _mapping(top.get("workflow", {}), "workflow")
     worker = _mapping(top.get("worker", {}), "worker")
+    slots = worker.get("max_parallel")
     transitions = _mapping(workflow.get("transitions", TRANSITIONS), "workflow.transitions")
     statuses = _texts(workflow.get("statuses", list(STATUSES)), "workflow.statuses")
     return Config(
@@ -131,6 +134,11 @@ def parse_config(raw: object) -> Config:
         subproject_code=_optional(top, "subproject_code"),
         instance_id=_text(top.get("instance_id", "inst_unnamed"), "instance_id"),
         worktree_root=_optional(worker, "worktree_root"),
+        max_parallel=None if slots is None else _slots(slots, "worker.max_parallel"),
+        engine_limits={
+            engine: _slots(limit, f"worker.engines.{engine}")
+            for engine, limit in _mapping(worker.get("engines", {}), "worker.engines").items()
+        },
         raw=top,
     )
 
@@ -168,6 +176,12 @@ def _text(value: object, key: str) -> str:
 def _count(value: object, key: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise _off(key, "a whole number from 0")
+    return value
+
+
+def _slots(value: object, key: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise _off(key, "a whole number from 1")
     return value
 
 

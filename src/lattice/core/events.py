@@ -7,13 +7,16 @@ A field without a default is always written; one with a default is written where
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
 
 from lattice.core.actors import Actor
 from lattice.core.config import STATUSES
 from lattice.core.record import Record
 from lattice.core.task import ActiveRun, BranchLink, EvidenceRef, Relationship, Task
 from lattice.errors import ValidationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, ClassVar
 
 KINDS: dict[str, type[TaskEvent]] = {}
 """Every event type that this version knows, by its name in the log."""
@@ -205,6 +208,10 @@ class CommentAdded(TaskEvent, kind="comment_added"):
         return _with_evidence(counted, event.id, self.role, "comment")
 
 
+NOT_SAID = ""
+"""What the log does not say, where null says something else."""
+
+
 class CommentEdited(TaskEvent, kind="comment_edited"):
     """A comment was changed; what it said before stays in the event."""
 
@@ -212,7 +219,7 @@ class CommentEdited(TaskEvent, kind="comment_edited"):
     body: str
     previous_body: str | None = None
     role: str | None = None
-    previous_role: str | None = None
+    previous_role: str | None = NOT_SAID  # None, which the log writes down: it had no role
 
     def apply(self, task: Task, event: Event) -> Task:
         if self.role is None:
@@ -310,6 +317,7 @@ class GitEvent(TaskEvent, kind="git_event"):
     action: str
     sha: str | None = None
     ref: str | None = None
+    run_id: str | None = None
 
 
 # Runs
@@ -327,12 +335,17 @@ class ProcessRequested(TaskEvent, kind="process_requested"):
     host: str
     deadline: str
     queued: bool = False
+    external: bool = False  # Lattice did not start it and does not supervise it
+    heartbeat_s: float | None = None  # an external run's: for how long a heartbeat keeps it
+    not_before: str | None = None  # a queued run's: when it may start
+    retry_of: str | None = None  # the run that failed before it
+    attempt: int = 1
 
     def apply(self, task: Task, event: Event) -> Task:
         run = ActiveRun(
             run_id=self.run_id,
             process_type=self.process_type,
-            state="requested",
+            state="queued" if self.queued else "requested",
             actor=event.actor,
             commit_sha=self.commit_sha,
             host=self.host,
@@ -341,6 +354,7 @@ class ProcessRequested(TaskEvent, kind="process_requested"):
             started_event_id=None,
             timeout_s=self.timeout_s,
             deadline=self.deadline,
+            external=self.external,
         )
         return task.replace(active_processes=(*task.active_processes, run))
 
@@ -350,14 +364,31 @@ class ProcessStarted(TaskEvent, kind="process_started"):
 
     run_id: str
     worktree_path: str | None
-    log_path: str
+    log_path: str  # empty for an external run, as its pid is 0: an earlier version wants a text and a number
     pid: int
     engine: str
     argv: tuple[str, ...]
     commit_sha: str | None = None
+    external: bool = False
+    deadline: str | None = None  # of a run that was queued: its time counts from here
+    sandbox: str | None = None  # its mode; or "none: " and the reason, where it was asked for and not to be had
 
     def apply(self, task: Task, event: Event) -> Task:
-        return _with_run(task, self.run_id, state="running", started_at=event.ts, started_event_id=event.id)
+        counted = {"deadline": self.deadline} if self.deadline is not None else {}
+        return _with_run(task, self.run_id, state="running", started_at=event.ts, started_event_id=event.id, **counted)
+
+
+class ProcessHeartbeat(TaskEvent, kind="process_heartbeat"):
+    """An external run is alive, and is not lost before `until`."""
+
+    run_id: str
+    until: str
+
+    def apply(self, task: Task, event: Event) -> Task:
+        run = task.run(self.run_id)
+        if run is None or (run.deadline is not None and run.deadline >= self.until):
+            return task  # A heartbeat never shortens the time that was given.
+        return _with_run(task, self.run_id, deadline=self.until)
 
 
 class ProcessStopRequested(TaskEvent, kind="process_stop_requested"):
@@ -383,6 +414,7 @@ class ProcessCompleted(TaskEvent, kind="process_completed"):
     usage: Mapping[str, Any] | None = None
     salvage_ref: str | None = None
     killed: tuple[int, ...] = ()
+    external: bool = False
 
     def apply(self, task: Task, event: Event) -> Task:
         return _without_run(task, self.run_id)
@@ -402,6 +434,7 @@ class ProcessFailed(TaskEvent, kind="process_failed"):
     usage: Mapping[str, Any] | None = None
     salvage_ref: str | None = None
     killed: tuple[int, ...] = ()
+    external: bool = False
 
     def apply(self, task: Task, event: Event) -> Task:
         return _without_run(task, self.run_id)

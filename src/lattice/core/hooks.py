@@ -102,14 +102,22 @@ def _hook(key: str, value: object) -> Hook:
     return Hook(key, texts)
 
 
-def _ends(text: str) -> tuple[str, str]:
+def parse_transition(text: str) -> tuple[str, str] | None:
+    """The two ends of `"FROM -> TO"`; None for a text that is none."""
     from_, arrow, to = text.partition(_ARROW)
     if not arrow or not from_.strip() or not to.strip() or _ARROW in to:
+        return None
+    return from_.strip(), to.strip()
+
+
+def _ends(text: str) -> tuple[str, str]:
+    ends = parse_transition(text)
+    if ends is None:
         raise ConfigError(
             f"The board's config.json is off at hooks.transitions: {text[:80]!r} is no transition.",
             hint='Write "in_progress -> review", or "* -> review" for one from any status.',
         )
-    return from_.strip(), to.strip()
+    return ends
 
 
 def _timeout(value: object) -> float:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from lattice.errors import InvalidId
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as the ULID specification has it
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
-_ULID = r"[0-7][0-9A-HJKMNP-TV-Z]{25}"
 _RANDOM_BITS = 80
-_FULL = {prefix: re.compile(rf"{prefix}_{_ULID}\Z") for prefix in ("task", "ev", "art", "run", "res", "inst")}
-_SHORT = re.compile(r"([A-Za-z]{1,5}(?:-[A-Za-z]{1,5})?)-([1-9][0-9]{0,8})\Z")
-_CODE = re.compile(r"[A-Z]{1,5}\Z")
+# What has the form of an id is told without `re`: every command asks, and a pattern costs its compilation each time.
 
 
 def ulid(ms: int, chance: int) -> str:
@@ -49,7 +44,9 @@ def next_id(prefix: str, ms: int, chance: int, after: str | None) -> str:
 
 def is_id(prefix: str, text: str) -> bool:
     """Whether `text` is a well-formed id of this kind, to the last character."""
-    return _FULL[prefix].match(text) is not None
+    head, _, letters = text.partition("_")
+    # What is left of a text without its ends of these letters is nothing only where it has no others.
+    return head == prefix and len(letters) == 26 and letters[0] < "8" and not letters.strip(_ALPHABET)
 
 
 def parse_id(prefix: str, text: str) -> str:
@@ -61,13 +58,35 @@ def parse_id(prefix: str, text: str) -> str:
 
 def parse_short_id(text: str) -> str | None:
     """The canonical short id (`LAT-12`) that `text` spells in any case, or None."""
-    found = _SHORT.match(text)
-    return f"{found[1].upper()}-{int(found[2])}" if found else None
+    *codes, number = text.split("-")
+    if not (1 <= len(codes) <= 2 and all(map(_is_code, codes)) and 1 <= len(number) <= 9):
+        return None
+    if not (number.isascii() and number.isdigit()) or number[0] == "0":
+        return None
+    return "-".join((*codes, number)).upper()
+
+
+def near_short_ids(text: str, prefix: str) -> list[str]:
+    """The short ids of a board that `text` may stand for, the likeliest first.
+
+    The code may be wrong or missing; of the number, two digits may be swapped or one may be too much.
+    """
+    letters = text.rstrip("0123456789")
+    digits = text[len(letters) :][:9]
+    pairs = range(len(digits) - 1)
+    swapped = [digits[:at] + digits[at + 1] + digits[at] + digits[at + 2 :] for at in pairs]
+    shorter = [digits[:at] + digits[at + 1 :] for at in range(len(digits))]
+    numbers = [number for number in (digits, *swapped, *shorter) if number.strip("0")]
+    return list(dict.fromkeys(f"{prefix}-{int(number)}" for number in numbers))
 
 
 def parse_project_code(text: str) -> str:
     """A project code: one to five capital letters. Raises InvalidId."""
     code = text.upper()
-    if not _CODE.match(code):
+    if not _is_code(code):
         raise InvalidId(f"Invalid project code: {text[:40]!r}. Expected 1 to 5 letters, such as LAT.")
     return code
+
+
+def _is_code(text: str) -> bool:
+    return 1 <= len(text) <= 5 and text.isascii() and text.isalpha()

@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from lattice.core.config import Config
 from lattice.core.record import Record
-from lattice.core.task import Task
+from lattice.core.task import ActiveRun
 
 ORDERING = {"blocks": False, "depends_on": True, "subtask_of": True}
 """The edges that put tasks in an order, and whether the target comes before the task that holds the edge."""
+
+
+class Card(NamedTuple):
+    """What the doctor keeps of a task while it looks at the others."""
+
+    id: str
+    short_id: str | None
+    status: str
+    edges: tuple[tuple[str, str], ...]  # each with its type and its target
+    active_processes: tuple[ActiveRun, ...]
+
+    @property
+    def name(self) -> str:
+        """What people call it: the short id, else the id."""
+        return self.short_id or self.id
+
+
+def card(shape: Mapping[str, Any]) -> Card:
+    """The card of a task, of its snapshot's JSON value."""
+    links = tuple([(edge["type"], edge["target_task_id"]) for edge in shape["relationships_out"]])
+    runs = tuple([ActiveRun(**run) for run in shape["active_processes"]])
+    return Card(shape["id"], shape["short_id"], shape["status"], links, runs)
 
 
 class Finding(Record):
@@ -25,37 +48,36 @@ class Finding(Record):
     hint: str | None = None  # the next step for a person, where nothing can mend it without loss
 
 
-def edges(tasks: Mapping[str, Task]) -> Iterator[Finding]:
+def edges(tasks: Mapping[str, Card]) -> Iterator[Finding]:
     """Links that lead nowhere, to the task itself, or stand twice; and circles in what orders tasks."""
     for task in tasks.values():
         seen: set[tuple[str, str]] = set()
-        for edge in task.relationships_out:
-            target = edge.target_task_id
-            said = f"{task.name} {edge.type} {tasks[target].name if target in tasks else target}"
-            unlink = f"lattice unlink {task.name} {edge.type} {target}"
+        for kind, target in task.edges:
+            said = f"{task.name} {kind} {tasks[target].name if target in tasks else target}"
+            unlink = f"lattice unlink {task.name} {kind} {target}"
             if target == task.id:
                 yield Finding("self_link", "warning", f"{said}: a task is linked to itself", task.id, hint=unlink)
             elif target not in tasks:
                 said = f"{said}: there is no such task"
                 hint = f"It may come with another branch; if not: {unlink}"
                 yield Finding("missing_target", "warning", said, task.id, hint=hint)
-            if (edge.type, target) in seen:
+            if (kind, target) in seen:
                 yield Finding("duplicate_edge", "warning", f"{said} stands there twice", task.id, hint=unlink)
-            seen.add((edge.type, target))
+            seen.add((kind, target))
     for circle in circles(tasks):
         names = " -> ".join(tasks[task_id].name for task_id in (*circle, circle[0]))
         said = f"These tasks wait for each other: {names}"
         yield Finding("cycle", "warning", said, circle[0], hint="Remove one of the links: lattice unlink")
 
 
-def circles(tasks: Mapping[str, Task]) -> list[tuple[str, ...]]:
+def circles(tasks: Mapping[str, Card]) -> list[tuple[str, ...]]:
     """The circles that a walk along "comes before" finds: at least one of every tangle, each once."""
     before: dict[str, list[str]] = {task_id: [] for task_id in tasks}
     for task in tasks.values():
-        for edge in task.relationships_out:
-            if edge.type not in ORDERING or edge.target_task_id not in tasks or edge.target_task_id == task.id:
+        for kind, target in task.edges:
+            if kind not in ORDERING or target not in tasks or target == task.id:
                 continue
-            first, then = (edge.target_task_id, task.id) if ORDERING[edge.type] else (task.id, edge.target_task_id)
+            first, then = (target, task.id) if ORDERING[kind] else (task.id, target)
             before[then].append(first)
     found: list[tuple[str, ...]] = []
     done: set[str] = set()
@@ -88,9 +110,9 @@ def _circles_from(start: str, before: Mapping[str, Sequence[str]], done: set[str
             ahead.append((target, iter(before[target])))
 
 
-def duplicate_names(tasks: Mapping[str, Task]) -> list[tuple[Task, Task]]:
+def duplicate_names(tasks: Mapping[str, Card]) -> list[tuple[Card, Card]]:
     """The tasks that have a short id of an older one, each with the older: two branches gave it out."""
-    holders: dict[str, Task] = {}
+    holders: dict[str, Card] = {}
     found = []
     for task_id in sorted(tasks):
         task = tasks[task_id]
@@ -102,7 +124,7 @@ def duplicate_names(tasks: Mapping[str, Task]) -> list[tuple[Task, Task]]:
     return found
 
 
-def unknown_words(tasks: Mapping[str, Task], config: Config) -> Iterator[Finding]:
+def unknown_words(tasks: Mapping[str, Card], config: Config) -> Iterator[Finding]:
     """Statuses that the board's workflow does not have: such a task can only leave by force."""
     for task in tasks.values():
         if task.status not in config.statuses:

@@ -9,6 +9,7 @@ from lattice.errors import ValidationError
 
 _AGO = re.compile(r"([0-9]{1,6})\s*(s|m|h|d|w)\Z")
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_NAMED = (("d", "d"), ("h", "h"), ("m", "min"), ("s", "s"))
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:?[0-9]{2})?)?\Z")
 
 
@@ -37,6 +38,27 @@ def parse_moment(text: str, now_ms: int) -> str:
         f"{text[:40]!r} is not a moment.",
         hint="Write 2h, 3d or 1w for so long ago; today, yesterday; 2026-11-01 or 2026-11-01T09:30 in UTC.",
     )
+
+
+def ago(moment: str, now_ms: int) -> str:
+    """How long before now a moment of the log was, in one unit: `5 min ago`; a date where it is a month or more.
+
+    What is ahead of the clock is `in 5 min`. A text that is no moment stays as it is.
+    """
+    try:
+        then = datetime.fromisoformat(moment)
+        if then.tzinfo is None:
+            then = then.replace(tzinfo=UTC)
+        seconds = now_ms // 1000 - int(then.timestamp())
+    except (ValueError, OverflowError):
+        return moment
+    if abs(seconds) >= 30 * _UNITS_S["d"]:
+        return then.astimezone(UTC).date().isoformat()
+    if abs(seconds) < 1:
+        return "now"
+    unit, named = next((unit, named) for unit, named in _NAMED if abs(seconds) >= _UNITS_S[unit])
+    span = f"{abs(seconds) // _UNITS_S[unit]} {named}"
+    return f"{span} ago" if seconds > 0 else f"in {span}"
 
 
 def _written(moment: datetime) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from lattice.core.actors import Actor, same_actor
-from lattice.core.config import PRIORITIES, URGENCIES
+from lattice.core.actors import Actor, actor_text, same_actor
+from lattice.core.record import Protocol
+from lattice.core.summary import Edge, Summary, rank
 from lattice.core.task import Task
 from lattice.core.workflow import WAITING
 
@@ -13,14 +14,24 @@ READY = ("backlog", "planned")
 RESUMED = ("in_progress", "in_planning")
 CLOSED = ("done", "cancelled")
 
-_PRIORITY = {name: place for place, name in enumerate(PRIORITIES)}
-_URGENCY = {name: place for place, name in enumerate(URGENCIES)}
 
+class Tasks(Protocol):
+    """What is asked about many tasks to find the one to take; of those that are not archived."""
 
-def pressing(task: Task) -> tuple[int, int, str]:
-    """A key to sort by: priority, then urgency (none comes last), then age."""
-    urgency = _URGENCY.get(task.urgency or "", len(_URGENCY))
-    return _PRIORITY.get(task.priority, len(_PRIORITY)), urgency, task.id
+    def pressing(self, statuses: Collection[str]) -> Iterator[Summary]:
+        """Those in these statuses, by `rank` and age."""
+
+    def assigned(self, name: str, statuses: Collection[str]) -> list[Summary]:
+        """Those in these statuses that belong to whoever is called so."""
+
+    def incoming(self, task_id: str) -> list[Edge]:
+        """The edges to a task."""
+
+    def outgoing(self, task_id: str) -> list[Edge]:
+        """The edges that a task holds."""
+
+    def row(self, task_id: str) -> Summary | None:
+        """One task, archived or not."""
 
 
 def resumable(task: Task, asker: Actor | None) -> bool:
@@ -35,29 +46,28 @@ def ready(task: Task, asker: Actor | None, statuses: Sequence[str]) -> bool:
     return task.assigned_to is None or (asker is not None and same_actor(task.assigned_to, asker))
 
 
-def candidates(tasks: Iterable[Task], asker: Actor | None, statuses: Sequence[str] = READY) -> list[Task]:
+def may_take(task: Task, asker: Actor | None, statuses: Sequence[str]) -> bool:
+    """Whether `asker` has begun the task, or may begin it."""
+    return not task.archived and (resumable(task, asker) or ready(task, asker, statuses))
+
+
+def candidates(tasks: Tasks, asker: Actor | None, statuses: Sequence[str] = READY) -> Iterator[Summary]:
     """The tasks that `asker` may take up, the one to take first. What is begun comes before what is ready.
 
-    A task that depends on one that is not closed is left out, and so is one that an open task blocks.
+    A task that depends on one that is not closed is left out, and so is one that an open task blocks. A row
+    knows its owner by name alone: whether he is the asker, `may_take` says of the task itself.
     """
-    everything = list(tasks)
-    held_up = _held_up(everything)
-    begun = [task for task in everything if resumable(task, asker)]
-    others = [
-        task
-        for task in everything
-        if task.id not in held_up and ready(task, asker, statuses) and not resumable(task, asker)
-    ]
-    return sorted(begun, key=pressing) + sorted(others, key=pressing)
+    name = None if asker is None else actor_text(asker)
+    begun = [] if name is None else tasks.assigned(name, RESUMED)
+    yield from sorted(begun, key=lambda row: (rank(row.priority, row.urgency), row.id))
+    seen = {row.id for row in begun}
+    for row in tasks.pressing([status for status in dict.fromkeys(statuses) if status not in WAITING]):
+        if row.id not in seen and row.assigned_to in (None, name) and not _is_held_up(tasks, row):
+            yield row
 
 
-def _held_up(tasks: Sequence[Task]) -> set[str]:
-    unfinished = {task.id for task in tasks if task.status not in CLOSED}
-    found = set()
-    for task in tasks:
-        for edge in task.relationships_out:
-            if edge.type == "depends_on" and edge.target_task_id in unfinished:
-                found.add(task.id)
-            if edge.type == "blocks" and task.id in unfinished:
-                found.add(edge.target_task_id)
-    return found
+def _is_held_up(tasks: Tasks, row: Summary) -> bool:
+    before = [edge.target for edge in tasks.outgoing(row.id) if edge.type == "depends_on"]
+    before += [edge.source for edge in tasks.incoming(row.id) if edge.type == "blocks"]
+    found = (tasks.row(task_id) for task_id in before)
+    return any(other is not None and not other.archived and other.status not in CLOSED for other in found)

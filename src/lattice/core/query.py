@@ -15,15 +15,16 @@ from collections.abc import Callable, Mapping, Sequence
 from lattice.core.config import COMPLEXITIES, PRIORITIES, URGENCIES, Config
 from lattice.core.record import Record
 from lattice.core.summary import Summary
-from lattice.errors import ValidationError, choices, nearest
+from lattice.errors import ValidationError, choices, did_you_mean, nearest
 
 Fits = Callable[[Summary], bool]
 CUSTOM = "field."
-_TERM = re.compile(r'(?P<not>[-!]?)(?:(?P<field>[A-Za-z_][\w.-]*):)?(?P<value>(?:"[^"]*"|[^\s"])+)')
-_PART = re.compile(r'"([^"]*)"|([^,"]+)|,')
-_OPERATOR = re.compile(r"<=|>=|<|>")
-_AGE = re.compile(r"(\d{1,5})([mhdw])\Z")
-_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:T\d\d:\d\d(?::\d\d)?Z?)?\Z")
+# Patterns are compiled when they are first used: a list without a query uses none.
+_TERM = r'(?P<not>[-!]?)(?:(?P<field>[A-Za-z_][\w.-]*):)?(?P<value>(?:"[^"]*"|[^\s"])+)'
+_PART = r'"([^"]*)"|([^,"]+)|,'
+_OPERATOR = r"<=|>=|<|>"
+_AGE = r"(\d{1,5})([mhdw])\Z"
+_DATE = r"(\d{4}-\d\d-\d\d)(?:T\d\d:\d\d(?::\d\d)?Z?)?\Z"
 _UNIT_S = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 DEPTH_MAX = 5
 
@@ -108,7 +109,7 @@ def parse_query(text: str, saved: Mapping[str, str] | None = None, depth: int = 
         if text[at].isspace():
             at += 1
             continue
-        found = _TERM.match(text, at)
+        found = re.compile(_TERM).match(text, at)
         if found is None or text[found.end() : found.end() + 1] == '"':
             raise _off(text[at:], at, "cannot be read", 'Close the quotes: title:"two words"')
         if found["value"].startswith("@") and not (found["field"] or found["not"]):
@@ -125,7 +126,7 @@ def condition(field: str, value: str, *, negated: bool = False) -> Condition:
     A tag may be called `none`; what has no free names keeps that word for what is not set.
     """
     literal = _field(field).kind not in ("actor", "grade", "time")
-    operator = _OPERATOR.match(value) if _compares(field) else None
+    operator = re.match(_OPERATOR, value) if _compares(field) else None
     bare = value[operator.end() :] if operator else value
     return _checked(Condition(field, (bare,), negated, operator[0] if operator else "", value, literal), None)
 
@@ -141,6 +142,12 @@ def fits(query: Query, setting: Setting) -> Fits:
     """Whether a task fits the query, as a function to be asked of many. Raises ValidationError."""
     tests = [_test(one, setting) for one in query.conditions]
     return lambda row: all(test(row) for test in tests)
+
+
+def status_fits(query: Query, setting: Setting) -> Callable[[str], bool] | None:
+    """Whether tasks in a status can fit, as a function; None where the query does not ask for a status."""
+    tests = [(one.negated, _values_test(one, setting)) for one in query.conditions if one.field == "status"]
+    return (lambda status: all(test((status,)) != negated for negated, test in tests)) if tests else None
 
 
 def warnings(query: Query, config: Config) -> list[str]:
@@ -204,11 +211,11 @@ def _saved(name: str, saved: Mapping[str, str], at: int, depth: int) -> Query:
         hint = (
             f"Did you mean @{meant}?"
             if meant
-            else f"Saved: {choices(sorted(saved)) or 'none'}; see `queries` in config.json."
+            else f"Saved: {choices(sorted(saved)) or 'none'}; see: lattice query list"
         )
         raise _off(f"@{name}", at, "is no saved query", hint)
     if depth >= DEPTH_MAX:
-        raise _off(f"@{name}", at, "leads back to itself", "Mend `queries` in .lattice/config.json.")
+        raise _off(f"@{name}", at, "leads back to itself", "Change it: lattice query save NAME QUERY --replace")
     return parse_query(saved[name], saved, depth + 1)
 
 
@@ -220,7 +227,7 @@ def _condition(found: re.Match[str], at: int) -> Condition:
             raise _off(found[0], at, "has no value", f"Write {value}VALUE, or {value}none.")
         return Condition("text", ("".join(a or b for a, b in _unquoted(value)) or value,), negated, "", found[0])
     field = _known(found["field"], (found[0], at))
-    operator = _OPERATOR.match(value) if _compares(field) else None
+    operator = re.match(_OPERATOR, value) if _compares(field) else None
     rest = value[operator.end() :] if operator else value
     values = tuple(quoted or plain for quoted, plain in _unquoted(rest) if quoted or plain)
     if not values:
@@ -230,7 +237,7 @@ def _condition(found: re.Match[str], at: int) -> Condition:
 
 
 def _unquoted(value: str) -> list[tuple[str, str]]:
-    return [(quoted, plain) for quoted, plain in _PART.findall(value)]
+    return [(quoted, plain) for quoted, plain in re.findall(_PART, value)]
 
 
 def _known(name: str, where: tuple[str, int] | None) -> str:
@@ -268,17 +275,18 @@ def _checked(one: Condition, at: int | None) -> Condition:
         if value in ("none", "any"):
             continue
         if field.kind == "grade" and value not in field.grades:
-            raise _off(one.term, at, f"has no grade of {one.field}", f"Grades: {choices(field.grades)}.")
+            hint = did_you_mean(value, field.grades, f"Grades: {choices(field.grades)}.")
+            raise _off(one.term, at, f"has no grade of {one.field}", hint)
         if field.kind == "number" and not (value.isascii() and value.isdecimal() and len(value) < 10):
             raise _off(one.term, at, "needs a number", f"Write {one.field}:3 or {one.field}:>3.")
-        if field.kind == "time" and not (_AGE.match(value) or _date(value)):
+        if field.kind == "time" and not (re.match(_AGE, value) or _date(value)):
             hint = f"Write {one.field}:<2d (less than two days ago; m, h, d, w) or {one.field}:>=2026-11-01."
             raise _off(one.term, at, "needs an age or a date", hint)
     return one
 
 
 def _date(value: str) -> bool:
-    found = _DATE.match(value)
+    found = re.match(_DATE, value)
     try:
         return found is not None and bool(datetime.date.fromisoformat(found[1]))
     except ValueError:
@@ -289,9 +297,14 @@ def _test(one: Condition, setting: Setting) -> Fits:
     if one.field == "text":
         words = [value.casefold() for value in one.values]
         return _negated(one, lambda row: all(_has(row, word) for word in words))
+    read, test = _field(one.field).read, _values_test(one, setting)
+    return _negated(one, lambda row: test(read(row)))
+
+
+def _values_test(one: Condition, setting: Setting) -> Callable[[Sequence[str]], bool]:
     field = _field(one.field)
     tests = [_value_test(field, value, one, setting) for value in one.values]
-    return _negated(one, lambda row: any(test(field.read(row)) for test in tests))
+    return lambda found: any(test(found) for test in tests)
 
 
 def _negated(one: Condition, test: Fits) -> Fits:
@@ -352,7 +365,7 @@ _COMPARE: Mapping[str, Callable[[int, int], bool]] = {
 
 
 def _time_test(value: str, operator: str, now: str) -> Callable[[Sequence[str]], bool]:
-    age = _AGE.match(value)
+    age = re.match(_AGE, value)
     if age is None:
         size = len(value.rstrip("Z"))
         wanted = value.rstrip("Z")

@@ -131,11 +131,17 @@ def instant(ms: int) -> str:
 
 
 def check_name(name: str) -> str:
-    """`name` if a resource may be called so. It names a folder. Raises ValidationError."""
+    """`name` if a new resource may be called so. It names a folder on every system. Raises ValidationError.
+
+    Boards of the earlier tool have other names too; what there is by such a name stays readable and can be held.
+    """
     check_line(name, "resource's name", chars_max=NAME_CHARS_MAX)
-    if "/" in name or "\\" in name or name.startswith((".", "-")) or name != name.strip():
+    odd = next((char for char in name if not (char.isalnum() or char in "._- ")), None)
+    if odd is not None or name[0] in ".- " or name[-1] in ". ":
+        what = f"{odd!r} cannot be in it" if odd is not None else "it begins or ends with what it cannot"
         raise ValidationError(
-            f"Invalid resource name: {name!r}. It may have no slashes, nor begin with a dot or a dash.",
+            f"Invalid resource name: {name!r}: {what}. It has letters, digits, dots, underscores, dashes and spaces, "
+            "no dot, dash or space first, and no dot or space last.",
             hint="Call it gpu, or staging-db.",
         )
     return name

@@ -122,7 +122,7 @@ def project_name(config: Config) -> str:
 def age_text(age_days: float) -> str:
     """An age in the largest unit that fits: 43m, 5h, 12d, 1.5mo."""
     if age_days * 24 < 1:
-        return f"{age_days * 24 * 60:.0f}m"
+        return f"{int(age_days * 24 * 60)}m"  # cut off, so that 60m is never said in place of 1h
     if age_days < 1:
         return f"{age_days * 24:.0f}h"
     return f"{age_days:.0f}d" if age_days < 30 else f"{age_days / 30:.1f}mo"

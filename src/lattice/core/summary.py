@@ -6,13 +6,18 @@ asks is decided on them by pure functions, so that every store gives the same an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
 
 from lattice.core.actors import Actor, actor_text
+from lattice.core.config import PRIORITIES, URGENCIES
 from lattice.core.events import ArtifactAttached, CommentAdded, CommentDeleted, CommentEdited, Event
+from lattice.core.pretty import ITEM_PAD, pretty
+from lattice.core.record import NamedTuple, Protocol
 from lattice.core.task import ActiveRun, Task, to_snapshot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class HasRuns(Protocol):
@@ -59,6 +64,16 @@ class Summary(NamedTuple):
         return self.short_id or self.id
 
 
+_PRIORITY = {name: place for place, name in enumerate(PRIORITIES)}
+_URGENCY = {name: place for place, name in enumerate(URGENCIES)}
+
+
+def rank(priority: str, urgency: str | None) -> int:
+    """A number to sort by, the most pressing first: priority, then urgency (none comes last)."""
+    place = _PRIORITY.get(priority, len(_PRIORITY))
+    return place * (len(_URGENCY) + 1) + _URGENCY.get(urgency or "", len(_URGENCY))
+
+
 class Edge(NamedTuple):
     """A relationship between two tasks, which need not both be there."""
 
@@ -77,6 +92,14 @@ class Words(NamedTuple):
     artifacts: str
 
 
+class Document(NamedTuple):
+    """The JSON text of a task's snapshot: sorted keys, two spaces, ASCII, `ITEM_PAD` before each line but the first."""
+
+    id: str
+    text: bytes
+    has_runs: bool  # whether it has runs, whose state the text cannot know
+
+
 class Hit(NamedTuple):
     """A task that a search found, and its text."""
 
@@ -84,32 +107,34 @@ class Hit(NamedTuple):
     words: Words
 
 
+_ACTORS = ("assigned_to", "created_by")
+_PLAIN = Summary._fields[: Summary._fields.index("tags")]
+
+
+def flat(shape: Mapping[str, Any]) -> list[Any]:
+    """The row of a task, of its snapshot's JSON value and as a JSON value itself."""
+    row = [shape[name] for name in _PLAIN]
+    for place in _ACTOR_PLACES:
+        row[place] = _actor(row[place])
+    branches = [link["branch"] for link in shape["branch_links"]]
+    archived = shape.get("archived", False)
+    return [*row, shape["tags"] or [], branches, shape["custom_fields"], shape["active_processes"], archived]
+
+
+_ACTOR_PLACES = [_PLAIN.index(name) for name in _ACTORS]
+
+
+def from_flat(fields: Sequence[Any]) -> Summary:
+    """The row that `flat` gave."""
+    *plain, tags, branches, custom, runs, archived = fields
+    return Summary._make((
+        *plain, tuple(tags), tuple(branches), custom, tuple([ActiveRun(**run) for run in runs]), archived
+    ))  # fmt: skip
+
+
 def summary(task: Task) -> Summary:
     """The row of a task."""
-    return Summary(
-        id=task.id,
-        short_id=task.short_id,
-        title=task.title,
-        status=task.status,
-        priority=task.priority,
-        urgency=task.urgency,
-        complexity=task.complexity,
-        type=task.type,
-        description=task.description,
-        assigned_to=_actor(task.assigned_to),
-        created_by=actor_text(task.created_by),
-        created_at=task.created_at,
-        updated_at=task.updated_at,
-        done_at=task.done_at,
-        last_status_changed_at=task.last_status_changed_at,
-        comment_count=task.comment_count,
-        reopened_count=task.reopened_count,
-        tags=task.tags or (),
-        branches=tuple(link.branch for link in task.branch_links),
-        custom_fields=task.custom_fields,
-        active_processes=task.active_processes,
-        archived=task.archived,
-    )
+    return from_flat(flat(to_snapshot(task)))
 
 
 def edges(task: Task) -> list[Edge]:
@@ -117,9 +142,19 @@ def edges(task: Task) -> list[Edge]:
     return [Edge(task.id, edge.type, edge.target_task_id, edge.note) for edge in task.relationships_out]
 
 
-def snapshot_text(task: Task) -> str:
-    """The JSON text of a task's snapshot, as an answer shows it: sorted keys, two spaces."""
-    return json.dumps(to_snapshot(task), sort_keys=True, indent=2)
+def shape_edges(shape: Mapping[str, Any]) -> list[Edge]:
+    """The edges in a snapshot's JSON value."""
+    return [Edge(shape["id"], one["type"], one["target_task_id"], one["note"]) for one in shape["relationships_out"]]
+
+
+def document(task: Task) -> Document:
+    """The JSON text of a task's snapshot, as an item of an answer."""
+    return Document(task.id, item_text(to_snapshot(task)), bool(task.active_processes))
+
+
+def item_text(shape: Mapping[str, Any]) -> bytes:
+    """A snapshot's JSON value as the text of an item of an answer."""
+    return pretty(shape, ITEM_PAD).encode("ascii")
 
 
 def words(task: Task, events: Sequence[Event], artifact_titles: Mapping[str, str]) -> Words:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
 
 from lattice.core.actors import Actor
 from lattice.core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    _R = TypeVar("_R", bound=Record)
 
 SNAPSHOT_SCHEMA = 1
 RELATIONSHIP_TYPES = (
@@ -46,7 +51,7 @@ class ActiveRun(Record):
 
     run_id: str
     process_type: str
-    state: str  # requested, running, stopping
+    state: str  # queued, requested, running, stopping
     actor: Actor
     commit_sha: str | None
     host: str | None
@@ -55,6 +60,7 @@ class ActiveRun(Record):
     started_event_id: str | None
     timeout_s: float | None
     deadline: str | None
+    external: bool = False  # Lattice does not supervise it: it lives by its deadline and its heartbeats
 
 
 class Task(Record):
@@ -151,9 +157,6 @@ def compact_shape(shape: Mapping[str, Any]) -> dict[str, Any]:
         | {"relationships_out_count": len(shape["relationships_out"])}
         | ({"archived": True} if shape.get("archived") else {})
     )
-
-
-_R = TypeVar("_R", bound=Record)
 
 
 def _records(kind: type[_R], shapes: Sequence[Mapping[str, Any]]) -> tuple[_R, ...]:

@@ -10,8 +10,9 @@ LINE_CHARS_MAX = 1_000
 PROSE_BYTES_MAX = 1 << 20
 # C0 and C1 controls, and the bidirectional controls of Unicode's "Trojan Source" (CVE-2021-42574).
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-_HARMFUL = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029{_BIDI}]")
-_HARMFUL_IN_PROSE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}]")
+# No start compiles them: `re` does when they are first used, and most lines are told harmless by `isprintable`.
+_HARMFUL = f"[\x00-\x1f\x7f-\x9f\u2028\u2029{_BIDI}]"
+_HARMFUL_IN_PROSE = f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}]"
 
 
 def check_line(text: str, what: str, *, chars_max: int = LINE_CHARS_MAX) -> str:
@@ -20,7 +21,7 @@ def check_line(text: str, what: str, *, chars_max: int = LINE_CHARS_MAX) -> str:
         raise ValidationError(f"The {what} is empty.")
     if len(text) > chars_max:
         raise ValidationError(f"The {what} is too long: {len(text)} characters; the limit is {chars_max}.")
-    harmful = _HARMFUL.search(text)
+    harmful = None if text.isprintable() else re.search(_HARMFUL, text)
     if harmful:
         raise ValidationError(
             f"The {what} holds a control character, {_escape(harmful)}, at character {harmful.start() + 1}.",
@@ -41,14 +42,22 @@ def check_prose(text: str, what: str) -> str:
     return text
 
 
+def check_comment(text: str) -> str:
+    """A comment's text as the log keeps it: without the white space around it. Raises ValidationError."""
+    said = text.strip()
+    if not said:
+        raise ValidationError("The comment is empty.", hint="Say something; lattice comment-delete takes one back.")
+    return check_prose(said, "comment")
+
+
 def visible(text: str) -> str:
     """One line for a terminal: control characters, line breaks and bidirectional controls are spelled out."""
-    return _HARMFUL.sub(_escape, text)
+    return text if text.isprintable() else re.sub(_HARMFUL, _escape, text)
 
 
 def visible_prose(text: str) -> str:
     """Text of several lines for a terminal; line breaks and tabs stay."""
-    return _HARMFUL_IN_PROSE.sub(_escape, text)
+    return text if text.isprintable() else re.sub(_HARMFUL_IN_PROSE, _escape, text)
 
 
 def _whole(text: str, what: str) -> str:

@@ -21,6 +21,7 @@ WITHOUT_INVERSE = {
     "git_event": "it records what happened in git",
     "process_requested": "a run was asked for; end it with: lattice worker stop RUN",
     "process_started": "a run happened; end it with: lattice worker stop RUN",
+    "process_heartbeat": "a run was alive then",
     "process_stop_requested": "the run was told to end",
     "process_completed": "a run happened, and it ended",
     "process_failed": "a run happened, and it ended",
@@ -116,10 +117,10 @@ def _talk(history: Sequence[Event], event: Event, body: ev.CommentAdded | ev.Com
     _still(not later, event, "the comment was edited again since")
     if body.previous_body is None:
         raise CannotUndo(f"{event.id} cannot be undone: it does not say what the comment was before.")
-    if body.role is not None and body.previous_role is None:
+    if body.role is not None and not body.previous_role:
         raise CannotUndo(f"{event.id} cannot be undone: it gave the comment the role {body.role}, which had none.")
     role = body.previous_role if body.role is not None else None
-    return ev.CommentEdited(comment_id, body.previous_body, body.body, role, body.role)
+    return ev.CommentEdited(comment_id, body.previous_body, body.body, role, body.role or ev.NOT_SAID)
 
 
 def _last_reaction(history: Sequence[Event], body: ev.ReactionAdded | ev.ReactionRemoved) -> Event | None:

@@ -23,7 +23,7 @@ from lattice.errors import (
 WORKING, REVIEWING = "in_progress", "review"
 SENT_BACK_TO = ("in_progress", "in_planning")
 WAITING = ("blocked", "needs_human", "done", "cancelled")
-_RESET = re.compile(r"## Reset [0-9]{4}-[0-9]{2}-[0-9]{2} by .*")
+_RESET = r"## Reset [0-9]{4}-[0-9]{2}-[0-9]{2} by .*"  # compiled when it is first used
 
 
 class Facts(Record):
@@ -84,10 +84,13 @@ def change_status(
 
 def is_scaffold(plan: str, description: str | None) -> bool:
     """Whether a plan says nothing beyond what it was made with: a heading, and the task's description."""
-    lines = [line for line in plan.splitlines() if not _RESET.fullmatch(line.strip())]
-    if lines and lines[0].startswith("# "):
-        lines = lines[1:]
-    return "\n".join(lines).strip() in ("", (description or "").strip())
+    lines = [line for line in plan.splitlines() if not re.fullmatch(_RESET, line.strip())]
+    return below_heading(lines) in ("", (description or "").strip())
+
+
+def below_heading(lines: Sequence[str]) -> str:
+    """What the lines of a plan say below the heading that they may begin with."""
+    return "\n".join(lines[1:] if lines and lines[0].startswith("# ") else lines).strip()
 
 
 def times_sent_back(events: Sequence[Event]) -> int:

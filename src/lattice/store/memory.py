@@ -8,9 +8,11 @@ from contextlib import contextmanager
 
 from lattice.core.codec import encode
 from lattice.core.events import Event
+from lattice.core.progress import Progress, told
+from lattice.core.resource import Resource
 from lattice.core.summary import words
 from lattice.core.task import Task
-from lattice.errors import Archived, NotFound
+from lattice.errors import Archived, Conflict, NotFound
 from lattice.store.view import ScannedView, View
 
 
@@ -38,12 +40,14 @@ class MemoryStore:
                 yield self._streams[stream][0]
 
     @contextmanager
-    def view(self, *, archived: bool = False, texts: bool = False, settled: bool = False) -> Iterator[View]:
+    def view(self, *, archived: bool = False, texts: bool = False) -> Iterator[View]:
         tasks = [*self.tasks(), *(self.tasks(archived=True) if archived else ())]
         yield ScannedView(tasks, lambda task: words(task, self._stored(task.id)[1], {}))
 
-    def histories(self, *, since: str | None = None) -> Iterator[tuple[Task, Sequence[Event]]]:
-        for stream in sorted(self._streams):
+    def histories(
+        self, *, since: str | None = None, progress: Progress | None = None
+    ) -> Iterator[tuple[Task, Sequence[Event]]]:
+        for stream in told(sorted(self._streams), progress):
             task, events = self.history(stream)
             if since is None or any(event.ts >= since for event in events):
                 yield task, events
@@ -119,3 +123,56 @@ class MemoryTail:
             encode(event)  # What the files could not hold is refused here too.
         kept = self._store._streams.get(self._stream)
         self._store._streams[self._stream] = (task, [*(kept[1] if kept else []), *events])
+
+
+class MemoryResources:
+    """Shared resources in a dictionary. Implements `lattice.store.protocol.ResourceStore`."""
+
+    def __init__(self) -> None:
+        self._streams: dict[str, tuple[Resource, tuple[Event, ...]]] = {}
+        self._lock = threading.RLock()
+
+    def find(self, name: str) -> Resource | None:
+        return next((resource for resource in self.all() if resource.name == name), None)
+
+    def all(self) -> list[Resource]:
+        return [resource for resource, _ in self.histories()]
+
+    def histories(self) -> list[tuple[Resource, Sequence[Event]]]:
+        return sorted(self._streams.values(), key=lambda one: (one[0].name, one[0].id))
+
+    @contextmanager
+    def exclusive(self, name: str, resource_id: str | None = None) -> Iterator[MemoryResourceTail]:
+        with self._lock:
+            found = self.find(name)
+            if found is None and resource_id is None:
+                raise NotFound(f"Resource {name} not found.")
+            taken = self._streams.get(resource_id or "") if found is None else None
+            if taken is not None:
+                raise Conflict(f"Resource id {resource_id} is already used by {taken[0].name}.")
+            yield MemoryResourceTail(self, found)
+
+    def events(self, resource_id: str) -> tuple[Event, ...]:
+        """Every event of a resource that is there."""
+        return self._streams[resource_id][1]
+
+    def keep(self, resource: Resource, events: Sequence[Event]) -> None:
+        """Put the state and all events of a resource in place of what there was."""
+        self._streams[resource.id] = (resource, tuple(events))
+
+
+class MemoryResourceTail:
+    """The end of one resource's stream."""
+
+    def __init__(self, resources: MemoryResources, resource: Resource | None) -> None:
+        self.resource = resource
+        self._resources = resources
+
+    def events(self) -> Sequence[Event]:
+        return self._resources.events(self.resource.id) if self.resource is not None else ()
+
+    def append(self, events: Sequence[Event], resource: Resource) -> None:
+        for event in events:
+            encode(event)  # What the files could not hold is refused here too.
+        self._resources.keep(resource, (*self.events(), *events))
+        self.resource = resource

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol
 
+from lattice.core.record import Protocol
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:  # Only names of types: every command imports this module, and few use them all.
     from lattice.core.events import Event
+    from lattice.core.progress import Progress
     from lattice.core.resource import Resource
     from lattice.core.task import Task
     from lattice.store.view import View
@@ -81,19 +84,18 @@ class Store(Protocol):
         Raises LogDamaged.
         """
 
-    def view(
-        self, *, archived: bool = False, texts: bool = False, settled: bool = False
-    ) -> AbstractContextManager[View]:
+    def view(self, *, archived: bool = False, texts: bool = False) -> AbstractContextManager[View]:
         """A look at all tasks at once; archived ones too where asked for. `texts` is needed to search.
-
-        With `settled`, what a writer left that died between its event and its snapshot may be missing.
         Raises LogDamaged.
         """
 
-    def histories(self, *, since: str | None = None) -> Iterator[tuple[Task, Sequence[Event]]]:
+    def histories(
+        self, *, since: str | None = None, progress: Progress | None = None
+    ) -> Iterator[tuple[Task, Sequence[Event]]]:
         """Every task, archived ones too, with all of its events, oldest first, in one pass.
 
-        With `since`, a time as events have it, a task without an event from then on may be left out.
+        With `since`, a time as events have it, a task without an event from then on may be left out; `progress`
+        counts it all the same.
         Raises LogDamaged.
         """
 
@@ -108,18 +110,31 @@ class ResourceTail(Protocol):
     def resource(self) -> Resource | None:
         """The fresh state; None where there is none of the name yet."""
 
+    def events(self) -> Sequence[Event]:
+        """Every event of the resource, in order."""
+
     def append(self, events: Sequence[Event], resource: Resource) -> None:
-        """Write all `events` or none, durably. `resource` is the state after them."""
+        """Write all `events` or none, durably. `resource` is the state after them.
+
+        Raises StorageError where nothing was written, WriteUncertain where nobody can say.
+        """
 
 
 class ResourceStore(Protocol):
     """Shared resources, each a stream of its own."""
 
     def exclusive(self, name: str, resource_id: str | None = None) -> AbstractContextManager[ResourceTail]:
-        """Hold a resource for writing; `resource_id` is the id of one to be made. Raises NotFound, Conflict."""
+        """Hold a resource for writing; `resource_id` is the id of one to be made.
+
+        Raises NotFound for a name that is not there, without `resource_id`; Conflict for an id that another
+        name has; LockTimeout; LogDamaged.
+        """
 
     def find(self, name: str) -> Resource | None:
-        """The fresh state of a resource, or None."""
+        """The fresh state of a resource, or None. Raises LogDamaged."""
 
     def all(self) -> Sequence[Resource]:
-        """Every resource, by name."""
+        """Every resource, by name. Raises LogDamaged."""
+
+    def histories(self) -> Sequence[tuple[Resource, Sequence[Event]]]:
+        """Every resource with all of its events, by name. Raises LogDamaged."""

@@ -7,36 +7,44 @@ events say that it is archived: whoever finds one puts it away. Called under the
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from lattice.store.files import disk
+from lattice.store.files.disk import StrPath
 
 FOLDER = "archive"
 _BESIDE = (("tasks", "json"), ("plans", "md"), ("notes", "md"))
 
 
-def put_away(board: Path, stream: str) -> None:
+def put_away(board: StrPath, stream: str) -> None:
     """Move the task's files to the archive. Where the archive has a log of this name already, nothing moves."""
-    archive = board / FOLDER
-    if (archive / "events" / f"{stream}.jsonl").exists():
+    archive = os.path.join(board, FOLDER)
+    if os.path.exists(os.path.join(archive, "events", f"{stream}.jsonl")):
         return  # by git or by hand: neither may be lost, and only a person can tell which is right
     for folder, ending in _BESIDE:
         name = f"{stream}.{ending}"
-        disk.move(board / folder / name, archive / folder / name, over=folder == "tasks")
+        disk.move(os.path.join(board, folder, name), os.path.join(archive, folder, name), over=folder == "tasks")
     _move_log(board, archive, stream)
 
 
-def bring_back(board: Path, stream: str) -> bool:
+def bring_back(board: StrPath, stream: str) -> bool:
     """Move the task's files out of the archive. Whether they were there."""
-    archive = board / FOLDER
+    archive = os.path.join(board, FOLDER)
     if not _move_log(archive, board, stream):
         return False
-    for folder, ending in _BESIDE:
-        name = f"{stream}.{ending}"
-        disk.move(archive / folder / name, board / folder / name, over=folder == "tasks")
+    name = f"{stream}.json"
+    disk.move(os.path.join(archive, "tasks", name), os.path.join(board, "tasks", name), over=True)
+    bring_texts_back(board, stream)
     return True
 
 
-def _move_log(source: Path, target: Path, stream: str) -> bool:
+def bring_texts_back(board: StrPath, stream: str) -> None:
+    """Move the task's plan and notes out of the archive, where their place is free."""
+    for folder in ("plans", "notes"):
+        name = f"{stream}.md"
+        disk.move(os.path.join(board, FOLDER, folder, name), os.path.join(board, folder, name))
+
+
+def _move_log(source: StrPath, target: StrPath, stream: str) -> bool:
     name = f"{stream}.jsonl"
-    return disk.move(source / "events" / name, target / "events" / name, durable=True)
+    return disk.move(os.path.join(source, "events", name), os.path.join(target, "events", name), durable=True)

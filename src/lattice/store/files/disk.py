@@ -8,7 +8,9 @@ derived is renamed into place without a sync, and believed only if its mark fits
 from __future__ import annotations
 
 import os
-from pathlib import Path
+
+StrPath = str | os.PathLike[str]
+"""A path as text, or as `pathlib` has it: importing that costs more than reading a task."""
 
 PRIVATE = 0o600
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
@@ -18,10 +20,13 @@ class SyncFailed(OSError):
     """The kernel could not say that the bytes are on the disk."""
 
 
-def read(path: Path) -> bytes | None:
-    """The file's bytes, or None where there is no such file."""
+def read(path: StrPath, *, follow: bool = True) -> bytes | None:
+    """The file's bytes, or None where there is no such file.
+
+    Without `follow` a symbolic link is refused: one may come with a board that git brought.
+    """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
     except FileNotFoundError:
         return None
     try:
@@ -62,13 +67,20 @@ def append(descriptor: int, data: bytes, size: int) -> None:
         raise SyncFailed(*failed.args) from failed
 
 
+def overwrite(descriptor: int, data: bytes, start: int) -> None:
+    """Put `data` at `start` of a file, in one write where the disk takes it so, unsynced: for a cache that has sums."""
+    written = 0
+    while written < len(data):
+        written += os.pwrite(descriptor, data[written:], start + written)
+
+
 def cut(descriptor: int, size: int) -> None:
     """Shorten the file to `size` bytes, durably."""
     os.ftruncate(descriptor, size)
     _sync(descriptor)
 
 
-def sync_folder(path: Path) -> None:
+def sync_folder(path: StrPath) -> None:
     """Make a new name in the folder durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -77,7 +89,7 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_durably(path: Path, data: bytes) -> None:
+def write_durably(path: StrPath, data: bytes) -> None:
     """Write a new file that has to be there after a crash: synced, with its name. Raises FileExistsError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_APPEND, PRIVATE)
     try:
@@ -87,38 +99,39 @@ def write_durably(path: Path, data: bytes) -> None:
         raise
     finally:
         os.close(descriptor)
-    sync_folder(path.parent)
+    sync_folder(os.path.dirname(path))
 
 
-def move(source: Path, target: Path, *, over: bool = False, durable: bool = False) -> bool:
+def move(source: StrPath, target: StrPath, *, over: bool = False, durable: bool = False) -> bool:
     """Rename a file into another folder. Whether it was there, and its new place free (or to be written `over`)."""
-    if not over and target.exists():
+    if not over and os.path.exists(target):
         return False
     try:
         os.rename(source, target)
     except FileNotFoundError:
-        if not source.exists():
+        if not os.path.exists(source):
             return False
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # A fresh clone: git carries no empty folders.
+        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)  # A fresh clone: git carries no empty folders.
         os.rename(source, target)
     if durable:
-        sync_folder(target.parent)
-        sync_folder(source.parent)
+        sync_folder(os.path.dirname(target))
+        sync_folder(os.path.dirname(source))
     return True
 
 
-def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
+def replace(path: StrPath, data: bytes, *, durable: bool = False) -> None:
     """Put `data` in place of the file, whole or not at all.
 
     Without `durable` nothing is synced: after a power cut the file may be old, new or empty, which
     is right for a cache alone.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    folder, name = os.path.split(path)
+    draft = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     try:
         descriptor = os.open(draft, flags, PRIVATE)
     except FileNotFoundError:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # A fresh clone: git carries no empty folders.
+        os.makedirs(folder, mode=0o700, exist_ok=True)  # A fresh clone: git carries no empty folders.
         descriptor = os.open(draft, flags, PRIVATE)
     try:
         try:
@@ -134,4 +147,4 @@ def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
         os.unlink(draft)
         raise
     if durable:
-        sync_folder(path.parent)
+        sync_folder(folder)

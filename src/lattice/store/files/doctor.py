@@ -8,20 +8,23 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from lattice.core.codec import BadLine, dump, parse
+from lattice.core.codec import BadLine, dump, loads, parse
 from lattice.core.events import ArtifactAttached, CommentAdded, CommentDeleted, CommentEdited, Event
 from lattice.core.ids import is_id, parse_short_id
-from lattice.core.integrity import Finding
+from lattice.core.integrity import Card, Finding, card
 from lattice.core.record import Record
 from lattice.core.task import Task, to_snapshot
 from lattice.errors import LogDamaged
-from lattice.store.files import disk, scan, snapshot
+from lattice.store.files import disk, scan, snapshot, twice
 from lattice.store.files.numbers import short_ids_of
-from lattice.store.files.scan import Stream
+from lattice.store.files.parallel import in_parts
+from lattice.store.files.scan import Kept, Place, Stream
 
 DRAFT = re.compile(r"\..*\.[0-9]+\.tmp\Z")
 """What `disk.replace` calls its drafts."""
@@ -30,7 +33,7 @@ DRAFT = re.compile(r"\..*\.[0-9]+\.tmp\Z")
 class Seen(Record):
     """What one pass over all logs found, beside what is wrong with them."""
 
-    tasks: dict[str, Task]  # archived ones too
+    tasks: dict[str, Card]  # archived ones too
     archived: frozenset[str]
     damaged: frozenset[str]
     lifecycle: bytes  # what _lifecycle.jsonl has to say
@@ -42,41 +45,73 @@ class Seen(Record):
 
 def look(board: Path) -> Seen:
     """Read every log once."""
-    tasks: dict[str, Task] = {}
-    archived: dict[str, bool] = {}
-    damaged: set[str] = set()
-    lines: dict[str, bytes] = {}
-    names: list[tuple[str, str]] = []
-    artifacts: dict[str, str] = {}
-    findings: list[Finding] = []
-    events = 0
-    for stream in scan.streams(board):
-        findings += _stream(board, stream)
-        if stream.id in archived:
-            where = f"events/{stream.id}.jsonl"
-            said = f"{stream.id} is there twice: in events/ and in archive/events/"
-            hint = f"Compare the two logs, and remove the one whose events the other has: {where}, archive/{where}"
-            findings.append(Finding("archived_twice", "error", said, stream.id, where, hint=hint))
-        archived[stream.id] = stream.archived
-        if stream.damage is not None:
-            damaged.add(stream.id)
-        if stream.task is None or stream.log is None:
-            continue
-        tasks[stream.id] = stream.task
-        events += len(stream.log.lines)
-        lines.update(stream.lifecycle())
-        names += [(short_id, stream.id) for short_id in short_ids_of(stream.log.events)]
-        artifacts |= {e.body.artifact_id: stream.id for e in stream.log.events if isinstance(e.body, ArtifactAttached)}
+    places = scan.places(board)
+    parts = in_parts(partial(_look, board), places)
+    lines = {event_id: line for part in parts for event_id, line in part.lifecycle}
     return Seen(
-        tasks=tasks,
-        archived=frozenset(task_id for task_id, is_archived in archived.items() if is_archived),
-        damaged=frozenset(damaged),
+        tasks={task_id: card for part in parts for task_id, card in part.tasks.items()},
+        archived=frozenset(task_id for task_id, _, _, archived in places if archived),
+        damaged=frozenset(task_id for part in parts for task_id in part.damaged),
         lifecycle=b"".join(line for _, line in sorted(lines.items())),
-        short_ids=tuple(names),
-        artifacts=artifacts,
-        events=events,
-        findings=tuple(findings),
+        short_ids=tuple(named for part in parts for named in part.short_ids),
+        artifacts={artifact_id: task_id for part in parts for artifact_id, task_id in part.artifacts.items()},
+        events=sum(part.events for part in parts),
+        findings=(*_twice(board, places), *(finding for part in parts for finding in part.findings)),
     )
+
+
+class _Part(Record):
+    """What was found in some of the logs: the mutable beginnings of what `Seen` has."""
+
+    tasks: dict[str, Card]
+    damaged: set[str]
+    lifecycle: list[tuple[str, bytes]]
+    short_ids: list[tuple[str, str]]
+    artifacts: dict[str, str]
+    events: int
+    findings: list[Finding]
+
+
+def _look(board: Path, places: Sequence[Place]) -> _Part:
+    part, events = _Part({}, set(), [], [], {}, 0, []), 0
+    for place in places:
+        kept = scan.read_kept(place)
+        if kept is not None and _is_plain(kept):
+            shape = loads(kept.snapshot)
+            attached = [ref["id"] for ref in shape["evidence_refs"] if ref["source_type"] == "artifact"]
+            events += kept.data.count(b"\n")
+            part.lifecycle.extend(kept.lifecycle())
+            part.short_ids.extend((short_id, place[0]) for short_id in kept.short_ids())
+        else:
+            stream = scan.read(Stream(*place))
+            if stream is None:
+                continue  # It was archived meanwhile.
+            part.findings.extend(_stream(board, stream))
+            if stream.damage is not None:
+                part.damaged.add(stream.id)
+            if stream.task is None or stream.log is None:
+                continue
+            shape = to_snapshot(stream.task)
+            attached = [
+                event.body.artifact_id for event in stream.log.events if isinstance(event.body, ArtifactAttached)
+            ]
+            events += len(stream.log.events)
+            part.lifecycle.extend(stream.lifecycle())
+            part.short_ids.extend((short_id, stream.id) for short_id in short_ids_of(stream.log.events))
+        part.tasks[place[0]] = card(shape)
+        part.artifacts.update(dict.fromkeys(attached, place[0]))
+    return part.replace(events=events)
+
+
+def _is_plain(kept: Kept) -> bool:
+    # A comment that is changed or taken back has to be there: that, the snapshot does not know.
+    return b'"comment_edited"' not in kept.data and b'"comment_deleted"' not in kept.data
+
+
+def _twice(board: Path, places: Sequence[Place]) -> Iterator[Finding]:
+    for (task_id, *_), (other, *_) in pairwise(places):
+        if task_id == other:
+            yield twice.find(board, task_id)
 
 
 def _stream(board: Path, stream: Stream) -> Iterator[Finding]:
@@ -90,8 +125,7 @@ def _stream(board: Path, stream: Stream) -> Iterator[Finding]:
     if log is not None and log.torn:
         mend = "move the torn end to events/torn/, as the next writer would"
         said = f"Truncated final line in {stream.path.name}: {log.size - log.end} bytes that nobody was told of"
-        action = None if stream.archived else "torn"
-        yield Finding("jsonl_parse", "warning", said, stream.id, where, mend if action else None, action)
+        yield Finding("jsonl_parse", "warning", said, stream.id, where, mend, "torn")
     if stream.task is None or log is None:
         said = f"{stream.path.name} has no whole event"
         yield Finding("empty_log", "warning", said, stream.id, where, hint=f"If nothing of it is missed: rm {where}")
@@ -150,10 +184,11 @@ def caches(board: Path, seen: Seen) -> Iterator[Finding]:
     yield from _lifecycle(board, seen)
     yield from _ids(board, seen)
     for place in ("tasks", "archive/tasks"):
-        logs = board / place.replace("tasks", "events")
-        for path in files_in(board / place):
-            if not is_id("task", path.stem) or (logs / f"{path.stem}.jsonl").exists() or DRAFT.match(path.name):
+        logs = set(names_in(board / place.replace("tasks", "events")))
+        for name in names_in(board / place):
+            if f"{name[:-5]}.jsonl" in logs or not is_id("task", name[:-5]) or DRAFT.match(name):
                 continue
+            path = board / place / name
             where = f"{place}/{path.name}"
             said = f"{path.name} is a snapshot without a log: its log went with a branch, or was lost"
             hint = f"git log --all -- .lattice/events/{path.stem}.jsonl"
@@ -167,7 +202,7 @@ def _lifecycle(board: Path, seen: Seen) -> Iterator[Finding]:
     mend = "write it again from the logs"
     check = "global_log_consistency"
     data = disk.read(board / where)
-    if data is None:
+    if data is None or data == seen.lifecycle:
         return  # A fresh clone has none.
     stored: dict[str, dict[str, Any]] = {}
     for number, line in enumerate(filter(None, data.split(b"\n")), start=1):
@@ -239,12 +274,18 @@ def _index(path: Path) -> Iterator[Finding]:
         yield Finding("index", "warning", f"index.sqlite is damaged: {said}", None, path.name, mend, "aside")
 
 
-def files_in(folder: Path) -> list[Path]:
-    """The files of a folder, by name; none where there is no folder."""
+def names_in(folder: Path) -> list[str]:
+    """The names of the files of a folder, in order; none where there is no folder."""
     try:
-        return sorted(Path(entry.path) for entry in os.scandir(folder) if not entry.is_dir(follow_symlinks=False))
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if not entry.is_dir(follow_symlinks=False))
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder, by name; none where there is no folder."""
+    return [folder / name for name in names_in(folder)]
 
 
 def _by_number(short_id: str) -> tuple[str, int]:

@@ -1,18 +1,17 @@
-"""The doctor's look at the files beside the logs: artifacts, free text, sessions, resources, strays."""
+"""The doctor's look at the files beside the logs of tasks: artifacts, free text, resources, strays."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from lattice.core.codec import BadLine, parse
 from lattice.core.ids import is_id
 from lattice.core.integrity import Finding
-from lattice.errors import LogDamaged
-from lattice.store.files.doctor import DRAFT, Seen, files_in
-from lattice.store.files.log import read_log
+from lattice.store.files import doctor_resources
+from lattice.store.files.doctor import DRAFT, Seen, files_in, names_in
 
 DRAFT_AGE_S = 3600.0
 """A draft of `disk.replace` that is older was left by a writer that died."""
@@ -21,45 +20,26 @@ _FROM_GIT = "Restore the file from a backup or from git: git log -- .lattice/"
 
 
 def look(board: Path, seen: Seen, now_s: float) -> Iterator[Finding]:
-    """Artifacts, free text, sessions, resources; names that do not belong; what dead writers left."""
+    """Artifacts, free text, resources; names that do not belong; what dead writers left."""
     yield from _artifacts(board, seen)
+    known = seen.tasks.keys() | seen.damaged
     for place in ("plans", "notes", "archive/plans", "archive/notes"):
         for path in files_in(board / place):
             where = f"{place}/{path.name}"
-            if path.suffix == ".md" and is_id("task", path.stem) and path.stem not in seen.tasks.keys() | seen.damaged:
+            if path.suffix == ".md" and is_id("task", path.stem) and path.stem not in known:
                 said = f"{where} belongs to no task of this board"
                 hint = "Its task may be on another branch; nothing that somebody wrote is removed"
                 yield Finding("orphan_text", "warning", said, path.stem, where, hint=hint)
-    for place, ours in (("events", _is_log), ("archive/events", _is_log), ("tasks", _is_snapshot)):
-        for path in files_in(board / place):
-            if not ours(path.name) and not DRAFT.match(path.name):
-                where = f"{place}/{path.name}"
+    for place, ours in _NAMES.items():
+        for name in names_in(board / place):
+            if name.startswith("."):
+                yield from _draft(board, os.path.join(place, name), now_s)
+            if ours is not None and not ours(name) and not DRAFT.match(name):
+                where = f"{place}/{name}"
                 said = f"{where!r} is not named as the board's files are, and nobody reads it"
                 yield Finding("malformed_id", "warning", said, None, where, hint="Move it where it belongs")
-    yield from _resources(board)
-    for path in sorted((board / "resources").glob("*/resource.json")) + sorted((board / "sessions").rglob("*.json")):
-        yield from _json(board, path)
-    yield from _leftovers(board, now_s)
-
-
-def _resources(board: Path) -> Iterator[Finding]:
-    for path in files_in(board / "events"):
-        stem, _, ending = path.name.partition(".")
-        if ending != "jsonl" or not is_id("res", stem):
-            continue
-        where = f"events/{path.name}"
-        try:
-            log = read_log(path.read_bytes(), path, stem)
-        except LogDamaged as damage:
-            said = damage.message.removesuffix(" Nothing was changed.")
-            yield Finding("jsonl_parse", "error", said, None, where, hint=damage.hint)
-            continue
-        except OSError as refused:
-            yield Finding("unreadable", "error", f"{path.name} cannot be read: {refused.strerror}", None, where)
-            continue
-        if log.torn:
-            said = f"Truncated final line in {path.name}: {log.size - log.end} bytes that nobody was told of"
-            yield Finding("jsonl_parse", "warning", said, None, where, hint="The next writer sets it aside")
+    yield from doctor_resources.look(board)
+    yield from _torn_ends(board)
 
 
 def _artifacts(board: Path, seen: Seen) -> Iterator[Finding]:
@@ -123,18 +103,17 @@ def _json(board: Path, path: Path) -> Iterator[Finding]:
         yield Finding("malformed_id", "error", said, None, where, hint=_FROM_GIT)
 
 
-def _leftovers(board: Path, now_s: float) -> Iterator[Finding]:
-    keep = "move it away"
-    for folder in ("", "events", "tasks", "archive/events", "archive/tasks", "artifacts/meta", "artifacts/payload"):
-        for path in files_in(board / folder):
-            where = os.path.join(folder, path.name)
-            if DRAFT.match(path.name) and now_s - path.lstat().st_mtime > DRAFT_AGE_S:
-                said = f"{where} is the draft of a writer that died"
-                yield Finding("leftover", "warning", said, None, where, keep, "aside")
+def _torn_ends(board: Path) -> Iterator[Finding]:
     for path in files_in(board / "events" / "torn"):
         where = f"events/torn/{path.name}"
         said = f"{where} is a torn end of a log: {path.lstat().st_size} bytes that nobody was told of"
-        yield Finding("torn_tail", "warning", said, path.name.partition(".")[0], where, keep, "aside")
+        yield Finding("torn_tail", "warning", said, path.name.partition(".")[0], where, "move it away", "aside")
+
+
+def _draft(board: Path, where: str, now_s: float) -> Iterator[Finding]:
+    if DRAFT.match(os.path.basename(where)) and now_s - (board / where).lstat().st_mtime > DRAFT_AGE_S:
+        said = f"{where} is the draft of a writer that died"
+        yield Finding("leftover", "warning", said, None, where, "move it away", "aside")
 
 
 def _is_log(name: str) -> bool:
@@ -145,3 +124,15 @@ def _is_log(name: str) -> bool:
 def _is_snapshot(name: str) -> bool:
     stem, _, ending = name.partition(".")
     return ending == "json" and is_id("task", stem)
+
+
+_NAMES: dict[str, Callable[[str], bool] | None] = {
+    "": None,
+    "events": _is_log,
+    "archive/events": _is_log,
+    "tasks": _is_snapshot,
+    "archive/tasks": None,
+    "artifacts/meta": None,
+    "artifacts/payload": None,
+}
+"""The folders of a board where drafts may be left, and which names belong in those that hold nothing else."""

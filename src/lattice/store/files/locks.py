@@ -12,9 +12,9 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from lattice.errors import LockTimeout, StorageError
+from lattice.store.files.disk import StrPath
 
 WAIT_S = 10.0
 _PAUSE_FIRST_S = 0.0005
@@ -22,7 +22,7 @@ _PAUSE_MAX_S = 0.02
 
 
 @contextmanager
-def locked(path: Path, wait_s: float = WAIT_S) -> Iterator[None]:
+def locked(path: StrPath, wait_s: float = WAIT_S) -> Iterator[None]:
     """Hold the lock file exclusively. Raises LockTimeout after `wait_s` seconds."""
     descriptor = _opened(path)
     try:
@@ -32,22 +32,23 @@ def locked(path: Path, wait_s: float = WAIT_S) -> Iterator[None]:
         os.close(descriptor)  # which lets the lock go
 
 
-def _opened(path: Path) -> int:
+def _opened(path: StrPath) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         try:
             return os.open(path, flags, 0o600)
         except FileNotFoundError:
-            path.parent.mkdir(mode=0o700, exist_ok=True)  # A fresh clone: git carries no empty folders.
+            # A fresh clone: git carries no empty folders.
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             return os.open(path, flags, 0o600)
     except OSError as refused:
         raise StorageError(
-            f"The lock {path.name} cannot be opened: {refused.strerror}. Nothing was recorded.",
+            f"The lock {os.path.basename(path)} cannot be opened: {refused.strerror}. Nothing was recorded.",
             hint="See that the board can be written: ls -ld .lattice .lattice/locks",
         ) from refused
 
 
-def _wait_for(descriptor: int, path: Path, wait_s: float) -> None:
+def _wait_for(descriptor: int, path: StrPath, wait_s: float) -> None:
     # flock has no time limit of its own, and an alarm signal would not work in a server's threads.
     give_up_at = time.monotonic() + wait_s
     pause_s = _PAUSE_FIRST_S
@@ -58,7 +59,7 @@ def _wait_for(descriptor: int, path: Path, wait_s: float) -> None:
         except BlockingIOError:
             if time.monotonic() >= give_up_at:
                 raise LockTimeout(
-                    f"Somebody else has held {path.name} for {wait_s:g} s.",
+                    f"Somebody else has held {os.path.basename(path)} for {wait_s:g} s.",
                     hint=f"Try again; to see who holds it: lsof {path}",
                 ) from None
         time.sleep(pause_s)

@@ -8,66 +8,75 @@ nothing is changed.
 
 from __future__ import annotations
 
+import os
+import zlib
 from collections.abc import Sequence
-from pathlib import Path
+from itertools import pairwise
 
 from lattice.core.codec import BadLine, chained, decode
 from lattice.core.events import Event
 from lattice.core.record import Record
 from lattice.errors import LogDamaged
+from lattice.store.files.disk import StrPath
 
 _SECTOR = 512
-
-
-class Line(Record):
-    """An event and where its line begins."""
-
-    start: int
-    event: Event
 
 
 class Log(Record):
     """What a log, or the end of one, says."""
 
-    lines: tuple[Line, ...]  # in the order of the log's history
+    events: list[Event]  # in the order of the log's history
+    starts: list[int]  # where the line of each begins
     end: int  # where the believed bytes end; what is beyond is torn
     size: int
     linear: bool  # whether the lines follow each other in the file as in history
+    data: bytes  # the piece that was read
+    base: int  # where in the log it begins
     completes: bool = False  # whether the last line is whole but for its newline
 
     @property
     def torn(self) -> bool:
         return self.end < self.size
 
-    @property
-    def events(self) -> list[Event]:
-        return [line.event for line in self.lines]
+    def crc(self, start: int = 0, before: int = 0) -> int:
+        """The CRC-32 of the believed bytes from `start` on, continued from that of the bytes `before`."""
+        return zlib.crc32(self.data[start - self.base : self.end - self.base], before)
 
 
-def read_log(data: bytes, path: Path, stream: str, *, base: int = 0, acknowledged: int = 0) -> Log:
+def read_log(data: bytes, path: StrPath, stream: str, *, base: int = 0, acknowledged: int = 0) -> Log:
     """The events in `data`, the bytes of the log from `base` to its end.
 
     `acknowledged` is the length that a snapshot says was synced: what is torn before it is damage.
     A log that is shorter and whole is not: git went back to an older commit.
     Raises LogDamaged naming the file and the line.
     """
-    lines, end, completes = _split(data, path, stream, base)
-    lines, end, completes = _without_open_batch(lines, end, completes)
+    events: list[Event] = []
+    starts: list[int] = []
+    end, completes = _split(data, path, stream, base, events, starts)
+    opened = _open_batch(events)
+    if opened is not None:
+        end, completes = starts[opened], False
+        del events[opened:], starts[opened:]
     if end + completes < acknowledged and end < base + len(data):
-        raise _damaged(path, len(lines) + 1, "an event that was acknowledged is cut off here")
-    linear = _is_linear(lines)
-    _check_chain(lines, path, whole=base == 0)
+        raise _damaged(path, len(events) + 1, "an event that was acknowledged is cut off here")
+    linear = _is_unbroken(events, whole=base == 0) or _is_linear(events)
+    if base == 0:
+        _check_chain(events, path)  # Else the line before the first is out of sight.
     if not linear:
-        lines = _in_order_of_ids(lines, path)
-    return Log(tuple(lines), end, base + len(data), linear, completes)
+        events, starts = _in_order_of_ids(events, starts, path)
+    return Log.made_of({
+        "events": events, "starts": starts, "end": end, "size": base + len(data), "linear": linear,
+        "data": data, "base": base, "completes": completes,
+    })  # fmt: skip
 
 
-def _split(data: bytes, path: Path, stream: str, base: int) -> tuple[list[Line], int, bool]:
-    lines: list[Line] = []
-    start = 0
-    while start < len(data):
+def _split(
+    data: bytes, path: StrPath, stream: str, base: int, events: list[Event], starts: list[int]
+) -> tuple[int, bool]:
+    """Read the lines into the two lists. Returns where the whole ones end, and whether the last lacks its newline."""
+    start, size = 0, len(data)
+    while start < size:
         stop = data.find(b"\n", start)
-        last = stop < 0 or stop == len(data) - 1
         text = data[start:] if stop < 0 else data[start:stop]
         try:
             event = decode(text)
@@ -75,19 +84,19 @@ def _split(data: bytes, path: Path, stream: str, base: int) -> tuple[list[Line],
                 raise BadLine(f"it belongs to {event.task_id[:60]}")
         except BadLine as why:
             if stop < 0:
-                _refuse_flipped_newline(text, path, len(lines) + 1)
-                break
-            if not last or not _has_hole(text, base + start):
-                raise _damaged(path, len(lines) + 1, str(why)) from None
+                _refuse_flipped_newline(text, path, len(events) + 1)
+            elif stop != size - 1 or not _has_hole(text, base + start):
+                raise _damaged(path, len(events) + 1, str(why)) from None
             break
-        lines.append(Line(base + start, event))
+        events.append(event)
+        starts.append(base + start)
         if stop < 0:
-            return lines, base + len(data), True
+            return base + size, True
         start = stop + 1
-    return lines, base + start, False
+    return base + start, False
 
 
-def _refuse_flipped_newline(text: bytes, path: Path, number: int) -> None:
+def _refuse_flipped_newline(text: bytes, path: StrPath, number: int) -> None:
     # A torn write ends early; it does not end with one byte too many after a whole, valid event.
     try:
         decode(text[:-1])
@@ -112,25 +121,26 @@ def _has_hole(text: bytes, at: int) -> bool:
     return False
 
 
-def _without_open_batch(lines: list[Line], end: int, completes: bool) -> tuple[list[Line], int, bool]:
-    """Without the last lines, where they are a batch whose end is missing."""
-    if not lines or lines[-1].event.batch is None:
-        return lines, end, completes
-    place, of = lines[-1].event.batch
-    if place == of:
-        return lines, end, completes
-    opened = max(0, len(lines) - place)
-    return lines[:opened], lines[opened].start, False
+def _open_batch(events: Sequence[Event]) -> int | None:
+    """Where the last events begin that are a batch whose end is missing; None where there is no such batch."""
+    if not events or events[-1].batch is None:
+        return None
+    place, of = events[-1].batch
+    return None if place == of else max(0, len(events) - place)
 
 
-def _is_linear(lines: Sequence[Line]) -> bool:
-    before: Event | None = None
-    for line in lines:
-        event = line.event
-        if before is not None and not _follows(event, before):
+def _is_unbroken(events: Sequence[Event], *, whole: bool) -> bool:
+    """Whether each line names the one before it: what this version wrote, and nobody merged."""
+    before = None if whole or not events else events[0].prev
+    for event in events:
+        if event.prev != before:
             return False
-        before = event
+        before = event.id
     return True
+
+
+def _is_linear(events: Sequence[Event]) -> bool:
+    return all(_follows(event, before) for before, event in pairwise(events))
 
 
 def _follows(event: Event, before: Event) -> bool:
@@ -141,33 +151,33 @@ def _follows(event: Event, before: Event) -> bool:
     return event.id > before.id or event.type.startswith("x_") or before.type.startswith("x_")
 
 
-def _check_chain(lines: Sequence[Line], path: Path, *, whole: bool) -> None:
-    if not whole:
-        return  # Only the tail was read: the line before its first is out of sight.
-    ids = {line.event.id for line in lines}
-    for number, line in enumerate(lines, start=1):
-        event = line.event
-        if chained(event) and event.prev is None and number != 1 and event.id != lines[0].event.id:
+def _check_chain(events: Sequence[Event], path: StrPath) -> None:
+    if _is_unbroken(events, whole=True):
+        return
+    ids = {event.id for event in events}
+    for number, event in enumerate(events, start=1):
+        if chained(event) and event.prev is None and number != 1 and event.id != events[0].id:
             raise _damaged(path, number, "it says that it is the first event, and it is not")
         if event.prev is not None and event.prev not in ids:
             raise _damaged(path, number, f"the event before it, {event.prev[:40]}, is missing")
 
 
-def _in_order_of_ids(lines: Sequence[Line], path: Path) -> list[Line]:
+def _in_order_of_ids(events: Sequence[Event], starts: Sequence[int], path: StrPath) -> tuple[list[Event], list[int]]:
     """Two branches merged: ordered by id, each event once."""
-    seen: dict[str, Line] = {}
-    for number, line in enumerate(lines, start=1):
-        twin = seen.setdefault(line.event.id, line)
-        if twin.event.raw != line.event.raw:
-            raise _damaged(path, number, f"{line.event.id} stands there twice, with different content")
+    seen: dict[str, tuple[Event, int]] = {}
+    for number, (event, start) in enumerate(zip(events, starts, strict=True), start=1):
+        twin, _ = seen.setdefault(event.id, (event, start))
+        if twin.raw != event.raw:
+            raise _damaged(path, number, f"{event.id} stands there twice, with different content")
     # A custom event's id is its caller's choice and may be older than the task.
-    return sorted(seen.values(), key=lambda line: (line.event.type != "task_created", line.event.id))
+    ordered = sorted(seen.values(), key=lambda one: (one[0].type != "task_created", one[0].id))
+    return [event for event, _ in ordered], [start for _, start in ordered]
 
 
-def _damaged(path: Path, number: int, why: str) -> LogDamaged:
+def _damaged(path: StrPath, number: int, why: str) -> LogDamaged:
     return LogDamaged(
-        f"{path.name}, line {number}: {why}. Nothing was changed.",
+        f"{os.path.basename(path)}, line {number}: {why}. Nothing was changed.",
         hint="Restore the file from a backup or from git: git log -- .lattice/events/",
-        path=str(path),
+        path=os.fspath(path),
         line=number,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from lattice.core.codec import BadLine, decode
@@ -10,20 +12,24 @@ from lattice.core.record import Record
 from lattice.errors import LatticeError
 from lattice.store.files import disk, scan, snapshot
 from lattice.store.files.locks import locked
-from lattice.store.files.numbers import ShortIds, short_ids_of
+from lattice.store.files.numbers import ShortIds, lock_path, short_ids_of
+from lattice.store.files.parallel import in_parts
+from lattice.store.files.resources import FileResources
 from lattice.store.files.scan import Stream
 
 
 class Rebuilt(Record):
-    """The tasks whose snapshot is right now, and those whose log is damaged, with why."""
+    """The tasks and resources whose snapshot is right now, and the streams whose log is damaged, with why."""
 
     tasks: tuple[str, ...]
     damaged: tuple[tuple[str, LatticeError], ...]
+    resources: tuple[str, ...] = ()  # by name
 
 
 def everything(board: Path) -> Rebuilt:
-    """Snapshots, `ids.json` and `_lifecycle.jsonl`, in one pass. Raises LockTimeout, StorageError, OSError.
+    """Snapshots, those of resources too, `ids.json` and `_lifecycle.jsonl`.
 
+    Raises LockTimeout, StorageError, OSError.
     Damaged logs are passed over; what is known of their short ids is kept.
     """
     done: list[str] = []
@@ -31,23 +37,44 @@ def everything(board: Path) -> Rebuilt:
     lines: dict[str, bytes] = {}
     names: list[tuple[str, str]] = []
     read: set[str] = set()
-    with locked(board / "locks" / "ids_json.lock"):  # Nobody begins a task meanwhile.
+    with locked(lock_path(board)):  # Nobody begins a task meanwhile.
         numbers = ShortIds(board)
-        for stream in scan.streams(board):
-            read.add(stream.id)
-            if stream.damage is not None:
-                damaged.append((stream.id, stream.damage))
-                names += [(short_id, stream.id) for short_id in numbers.of(stream.id)]
-            if stream.log is None or stream.task is None:
-                continue
-            put_snapshot(board, stream)
-            done.append(stream.id)
-            lines.update(stream.lifecycle())
-            names += [(short_id, stream.id) for short_id in short_ids_of(stream.log.events)]
+        for part in in_parts(partial(_snapshots, board), scan.places(board)):
+            for stream, damage, noted, short_ids in part:
+                read.add(stream)
+                lines.update(noted)
+                if damage is not None:
+                    damaged.append((stream, damage))
+                elif noted:
+                    done.append(stream)
+                names += [(short_id, stream) for short_id in (short_ids if damage is None else numbers.of(stream))]
         put_lifecycle(board, lines)
         numbers.rebuild(names, read)
         numbers.save()
-    return Rebuilt(tuple(done), tuple(damaged))
+    resources, off = FileResources(board).rebuild()
+    return Rebuilt(tuple(done), (*damaged, *off), tuple(resources))
+
+
+_Put = tuple[str, LatticeError | None, list[tuple[str, bytes]], list[str]]
+"""Of a log whose snapshot was put right: its id, damage, lifecycle lines, and short ids."""
+
+
+def _snapshots(board: Path, places: Sequence[scan.Place]) -> list[_Put]:
+    found: list[_Put] = []
+    for place in places:
+        kept = scan.read_kept(place)
+        if kept is not None:
+            found.append((place[0], None, kept.lifecycle(), kept.short_ids()))
+            continue
+        stream = scan.read(scan.Stream(*place))
+        if stream is None:
+            continue  # It was archived meanwhile.
+        if stream.task is None or stream.log is None:
+            found.append((stream.id, stream.damage, [], []))
+            continue
+        put_snapshot(board, stream)
+        found.append((stream.id, None, list(stream.lifecycle()), list(short_ids_of(stream.log.events))))
+    return found
 
 
 def put_lifecycle(board: Path, lines: dict[str, bytes]) -> None:
@@ -77,14 +104,14 @@ def put_snapshot(board: Path, stream: Stream) -> None:
     """Write the snapshot that the log gives, where another or none is there."""
     if _is_right(stream):
         return
-    with locked(board / "locks" / f"events_{stream.id}.lock"):
+    with locked(os.path.join(board, "locks", f"events_{stream.id}.lock")):
         again = scan.read(stream)  # Who wrote since it was read has written a newer one.
         if again is not None and not _is_right(again):
             fresh = again.fresh()
             if fresh is not None:
-                disk.replace(again.snapshot_path, snapshot.encode(fresh))
+                disk.replace(again.snapshot_file, snapshot.encode(fresh))
 
 
 def _is_right(stream: Stream) -> bool:
     fresh = stream.fresh()
-    return fresh is not None and disk.read(stream.snapshot_path) == snapshot.encode(fresh)
+    return fresh is not None and disk.read(stream.snapshot_file) == snapshot.encode(fresh)

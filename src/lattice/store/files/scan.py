@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from lattice.core.events import TaskArchived, TaskCreated, TaskUnarchived, evolve
-from lattice.core.ids import is_id
+from lattice.core.codec import loads
+from lattice.core.events import evolve
+from lattice.core.ids import is_id, parse_short_id
 from lattice.core.record import Record
 from lattice.core.task import Task
 from lattice.errors import LatticeError, LogDamaged, StorageError, ValidationError
-from lattice.store.files import snapshot
+from lattice.store.files import disk, snapshot
 from lattice.store.files.log import Log, read_log
+from lattice.store.files.tail import LIFECYCLE
 
-LIFECYCLE = (TaskCreated, TaskArchived, TaskUnarchived)
 _TIME = re.compile(rb'"ts":"([0-9TZ:.+-]*)"')
 PLACES = (("", False), ("archive", True))
 
@@ -24,37 +26,53 @@ class Stream(Record):
     """One log as it was read. Where it is damaged, `damage` says how, and there is neither log nor task."""
 
     id: str
-    path: Path
-    snapshot_path: Path
+    file: str
+    snapshot_file: str
     archived: bool
     data: bytes = b""
     log: Log | None = None
     task: Task | None = None  # None also where no whole event is in it yet
     damage: LatticeError | None = None
 
+    @property
+    def path(self) -> Path:
+        """Where the log is."""
+        return Path(self.file)
+
+    @property
+    def snapshot_path(self) -> Path:
+        """Where its snapshot is, if there is one."""
+        return Path(self.snapshot_file)
+
     def fresh(self) -> snapshot.Snapshot | None:
         """What its snapshot has to say."""
         if self.log is None or self.task is None:
             return None
-        return snapshot.Snapshot(self.task, self.log.end, self.log.lines[-1].start)
+        return snapshot.Snapshot(self.task, self.log.end, self.log.starts[-1], self.log.crc())
 
     def lifecycle(self) -> Iterator[tuple[str, bytes]]:
         """The lines, by event id, that `_lifecycle.jsonl` repeats, as they stand in the log."""
-        for line in self.log.lines if self.log is not None else ():
-            if isinstance(line.event.body, LIFECYCLE):
-                stop = self.data.find(b"\n", line.start)
-                yield line.event.id, self.data[line.start : stop if stop >= 0 else None] + b"\n"
+        if self.log is None:
+            return
+        for event, start in zip(self.log.events, self.log.starts, strict=True):
+            if isinstance(event.body, LIFECYCLE):
+                stop = self.data.find(b"\n", start)
+                yield event.id, self.data[start : stop if stop >= 0 else None] + b"\n"
 
 
-def places(board: Path) -> list[tuple[str, Path, Path, bool]]:
-    """Where every task's log and snapshot are: id, log, snapshot, whether archived; oldest task first."""
+Place = tuple[str, str, str, bool]
+"""Of a task: its id, its log, its snapshot, whether it is archived."""
+
+
+def places(board: Path) -> list[Place]:
+    """Where every task's log and snapshot are, oldest task first."""
     found = []
     for name, archived in PLACES:
-        folder = board / name
-        for file in _names(folder / "events"):
+        folder = os.path.join(board, name)
+        for file in _names(f"{folder}/events"):
             stem, _, ending = file.partition(".")
             if ending == "jsonl" and is_id("task", stem):
-                found.append((stem, folder / "events" / file, folder / "tasks" / f"{stem}.json", archived))
+                found.append((stem, f"{folder}/events/{file}", f"{folder}/tasks/{stem}.json", archived))
     return sorted(found)
 
 
@@ -63,8 +81,13 @@ def streams(board: Path, since: str | None = None) -> Iterator[Stream]:
 
     With `since`, a time as the log writes it, logs without an event from then on are passed over.
     """
-    for task_id, path, snapshot_path, archived in places(board):
-        stream = read(Stream(task_id, path, snapshot_path, archived), since)
+    return read_all(places(board), since)
+
+
+def read_all(some: Iterable[Place], since: str | None = None) -> Iterator[Stream]:
+    """The logs at these places, as `streams` has them."""
+    for task_id, file, snapshot_file, archived in some:
+        stream = read(Stream(task_id, file, snapshot_file, archived), since)
         if stream is not None:
             yield stream
 
@@ -74,9 +97,8 @@ def find(board: Path, task_id: str) -> Stream | None:
     if not is_id("task", task_id):
         return None
     for name, archived in PLACES:
-        folder = board / name
-        path, snapshot_path = folder / "events" / f"{task_id}.jsonl", folder / "tasks" / f"{task_id}.json"
-        found = read(Stream(task_id, path, snapshot_path, archived))
+        folder = os.path.join(board, name)
+        found = read(Stream(task_id, f"{folder}/events/{task_id}.jsonl", f"{folder}/tasks/{task_id}.json", archived))
         if found is not None:
             return found
     return None
@@ -85,27 +107,80 @@ def find(board: Path, task_id: str) -> Stream | None:
 def read(stream: Stream, since: str | None = None) -> Stream | None:
     """The stream with what its log says; None where the log is gone by now, or is older than `since`."""
     try:
-        # Opened as the store opens it: a symbolic link in a board that came by git is not followed.
-        descriptor = os.open(stream.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
+        data = disk.read(stream.file, follow=False)
+    except OSError as refused:
+        return stream.replace(damage=_unreadable(stream.path, refused))
+    if data is None:
         return None
-    except OSError as refused:
-        return stream.replace(damage=_unreadable(stream.path, refused))
-    try:
-        with open(descriptor, "rb") as file:
-            data = file.read()
-    except OSError as refused:
-        return stream.replace(damage=_unreadable(stream.path, refused))
     if since is not None and _is_older(data, since.encode()):
         return None
     try:
-        log = read_log(data, stream.path, stream.id)
+        log = read_log(data, stream.file, stream.id)
         if log.torn:  # Whether that much was acknowledged, the snapshot knows.
-            cached = snapshot.read(stream.snapshot_path)
-            log = read_log(data, stream.path, stream.id, acknowledged=cached.log_size if cached else 0)
+            cached = snapshot.read(stream.snapshot_file)
+            log = read_log(data, stream.file, stream.id, acknowledged=cached.log_size if cached else 0)
         return stream.replace(data=data, log=log, task=_replayed(log))
     except (LogDamaged, ValidationError) as damage:
         return stream.replace(data=data, damage=damage)
+
+
+class Told(NamedTuple):
+    """A line of a log that says something of the task beyond its own log: its beginning, an archiving, a short id."""
+
+    id: str
+    kind: str
+    short_id: str | None  # as the event gives it
+    line: bytes
+
+
+class Kept(Record):
+    """A log whose snapshot is what it says, byte for byte, so that it need not be replayed."""
+
+    data: bytes
+    snapshot: bytes
+    told: list[Told]
+
+    def lifecycle(self) -> list[tuple[str, bytes]]:
+        """As `Stream.lifecycle`."""
+        return [(told.id, told.line) for told in self.told if told.kind in _LIFECYCLE]
+
+    def short_ids(self) -> list[str]:
+        """As `short_ids_of` the log's events."""
+        return [told.short_id for told in self.told if told.short_id and parse_short_id(told.short_id) == told.short_id]
+
+
+_LIFECYCLE = frozenset(kind.kind for kind in LIFECYCLE)
+_NAMING = ("task_created", "task_short_id_assigned")
+_TYPE = b'"type":"task_'
+_LOOSE = b'"type": '  # It stands in no text: there, quotes have a backslash before them.
+
+
+def read_kept(place: Place) -> Kept | None:
+    """The log at this place, where its snapshot has the sum of it; None where it has to be replayed."""
+    text = snapshot.read_text(place[2])
+    if text is None:
+        return None
+    try:
+        data = disk.read(place[1], follow=False)
+        if data is None or not text.is_of(data) or _LOOSE in data:
+            return None
+        told = list(_told(data))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # Who replays the log names what is off.
+    return Kept.made_of({"data": data, "snapshot": text.data, "told": told})
+
+
+def _told(data: bytes) -> Iterator[Told]:
+    at = data.find(_TYPE)
+    while at >= 0:
+        start, stop = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
+        line = data[start : stop if stop >= 0 else None]
+        shape = loads(line)
+        kind = shape["type"]
+        if kind in _LIFECYCLE or kind in _NAMING:
+            short_id = shape["data"].get("short_id") if kind in _NAMING else None
+            yield Told(shape["id"], kind, short_id, line + b"\n")
+        at = data.find(_TYPE, start + len(line))
 
 
 def _is_older(data: bytes, since: bytes) -> bool:
@@ -116,8 +191,8 @@ def _is_older(data: bytes, since: bytes) -> bool:
 
 def _replayed(log: Log) -> Task | None:
     task: Task | None = None
-    for line in log.lines:
-        task = evolve(task, line.event)
+    for event in log.events:
+        task = evolve(task, event)
     return task
 
 
@@ -125,7 +200,7 @@ def _unreadable(path: Path, refused: OSError) -> StorageError:
     return StorageError(f"{path.name} cannot be read: {refused.strerror}.", hint=f"ls -l {path}")
 
 
-def _names(folder: Path) -> list[str]:
+def _names(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,8 +1,9 @@
 """A task's snapshot file: a cache beside its log, believed only if its mark fits.
 
-The mark, `log_mark`, is `SIZE:LINE:CRC`: the length of the log that it was made from, where the last
-line of that began, and the CRC-32 of the snapshot itself without the mark. Its text is a function of
-the log alone, so that a rebuild gives the same bytes.
+The mark, `log_mark`, is `SIZE:LINE:LOG:CRC`: the length of the log that it was made from, where the last
+line of that began, the CRC-32 of that log, and the CRC-32 of the snapshot itself without the mark. Its text
+is a function of the log alone, so that a rebuild gives the same bytes. A writer continues the sum of the
+log from the mark before: the sum is that of the bytes as they were written, whatever became of them since.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from pathlib import Path
 
+from lattice.core.pretty import document, members
 from lattice.core.record import Record
 from lattice.core.task import Task, from_snapshot, to_snapshot
 from lattice.store.files import disk
+from lattice.store.files.disk import StrPath
 
-_MARK = re.compile(rb'\n  "log_mark": "([0-9]{1,15}):([0-9]{1,15}):([0-9a-f]{8})",')
+_MEMBER = b'\n  "log_mark": "'
+_MARK = re.compile(rb'\n  "log_mark": "([0-9]{1,15}):([0-9]{1,15}):([0-9a-f]{8}):([0-9a-f]{8})",')
 
 
 class Snapshot(Record):
@@ -25,35 +28,63 @@ class Snapshot(Record):
     task: Task
     log_size: int
     last_line: int
+    log_crc: int
 
 
-def read(path: Path) -> Snapshot | None:
-    """The snapshot, or None where there is none that can be believed."""
+class Text(Record):
+    """A snapshot as it stands in its file, the mark taken out of it."""
+
+    data: bytes
+    log_size: int
+    last_line: int
+    log_crc: int
+
+    def is_of(self, log: bytes) -> bool:
+        """Whether it is what this log, whole, says."""
+        return len(log) == self.log_size and zlib.crc32(log) == self.log_crc
+
+
+def read_text(path: StrPath) -> Text | None:
+    """The snapshot's text, or None where there is none that can be believed."""
     try:
         data = disk.read(path)
     except OSError:
         return None  # unreadable: its log says the same
     if not data:
         return None
-    found = _MARK.search(data)
-    if found is None or zlib.crc32(data[: found.start()] + data[found.end() :]) != int(found[3], 16):
-        return None  # made by an earlier tool, damaged, or empty after a power cut
+    start = data.find(_MEMBER)
+    found = _MARK.match(data, start) if start >= 0 else None
+    if found is None:
+        return None  # made by an earlier tool
+    bare = data[:start] + data[found.end() :]
+    if zlib.crc32(bare) != int(found[4], 16):
+        return None  # damaged, or empty after a power cut
+    return Text(bare, int(found[1]), int(found[2]), int(found[3], 16))
+
+
+def read(path: StrPath) -> Snapshot | None:
+    """The snapshot, or None where there is none that can be believed."""
+    text = read_text(path)
+    if text is None:
+        return None
     try:
-        task = from_snapshot(json.loads(data))
+        task = from_snapshot(json.loads(text.data))
     except (ValueError, KeyError, TypeError):
         return None  # of another version: its log says the same
-    return Snapshot(task, int(found[1]), int(found[2]))
+    return Snapshot(task, text.log_size, text.last_line, text.log_crc)
 
 
 def encode(snapshot: Snapshot) -> bytes:
     """The file's bytes: sorted keys, two spaces, a newline at the end."""
-    shape = to_snapshot(snapshot.task)
-    bare = _dump(shape)
-    shape["log_mark"] = f"{snapshot.log_size}:{snapshot.last_line}:{zlib.crc32(bare):08x}"
-    return _dump(shape)
+    lines = members(to_snapshot(snapshot.task))
+    bare = _document(lines)
+    mark = f"{snapshot.log_size}:{snapshot.last_line}:{snapshot.log_crc:08x}:{zlib.crc32(bare):08x}"
+    lines.append(f'  "log_mark": "{mark}"')
+    lines.sort()
+    return _document(lines)
 
 
-def write(path: Path, snapshot: Snapshot) -> None:
+def write(path: StrPath, snapshot: Snapshot) -> None:
     """Put the snapshot in place, unsynced. A disk that refuses leaves the old one, which is then stale."""
     try:
         disk.replace(path, encode(snapshot))
@@ -61,5 +92,5 @@ def write(path: Path, snapshot: Snapshot) -> None:
         return  # The event is durable and the snapshot a cache: the next reader replays the tail.
 
 
-def _dump(shape: dict[str, object]) -> bytes:
-    return json.dumps(shape, sort_keys=True, indent=2).encode("ascii") + b"\n"
+def _document(lines: list[str]) -> bytes:
+    return document(lines).encode("ascii") + b"\n"

@@ -1,0 +1,348 @@
+"""The file of the index: its schema, and the answers it gives.
+
+Every row has a checksum, and the numbers of rows are kept beside them, so that a damaged file is found out
+by whoever is answered from it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+from lattice.core.summary import Document, Edge, Hit, Summary, Words, flat, from_flat, rank, shape_edges
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from lattice.core.fulltext import Phrase
+
+FILE = "index.sqlite"
+VERSION = 2
+BUSY_WAIT_S = 2.0
+_PRIVATE = 0o600
+_SCHEMA = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE tasks (
+    id TEXT PRIMARY KEY, away INTEGER NOT NULL, stamp TEXT NOT NULL, status TEXT NOT NULL, rank INTEGER NOT NULL,
+    assigned TEXT, runs INTEGER NOT NULL, line TEXT NOT NULL, crc INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX pressing ON tasks (away, status, rank, id);
+CREATE INDEX assigned ON tasks (assigned, status) WHERE assigned NOT NULL;
+CREATE INDEX running ON tasks (id) WHERE runs > 0;
+CREATE TABLE documents (id TEXT PRIMARY KEY, text BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE edges (source TEXT NOT NULL, type TEXT NOT NULL, target TEXT NOT NULL, note TEXT, crc INTEGER NOT NULL);
+CREATE INDEX outgoing ON edges (source);
+CREATE INDEX incoming ON edges (target);
+CREATE TABLE counts (away INTEGER, status TEXT, n INTEGER NOT NULL, PRIMARY KEY (away, status)) WITHOUT ROWID;
+CREATE TABLE pending (id TEXT PRIMARY KEY, unfinished INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE texts (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
+CREATE TABLE wordless (id TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+_COUNT_IN = """
+CREATE TRIGGER came AFTER INSERT ON tasks BEGIN
+    INSERT INTO counts VALUES (new.away, new.status, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+    INSERT OR IGNORE INTO wordless VALUES (new.id);
+END
+"""
+_COUNT_OUT = """
+CREATE TRIGGER went AFTER DELETE ON tasks BEGIN
+    UPDATE counts SET n = n - 1 WHERE away = old.away AND status = old.status;
+END
+"""
+_WORDS = """
+CREATE VIRTUAL TABLE words USING fts5 (
+    title, description, comments, artifacts, crc UNINDEXED, tokenize = 'unicode61 remove_diacritics 2'
+)
+"""
+_ROW = "id, away, stamp, status, rank, assigned, line, crc"
+
+
+class Damaged(Exception):
+    """The index is not what was written."""
+
+
+class Unusable(Exception):
+    """The index cannot be used now; nothing is wrong with it."""
+
+
+class IndexFile:
+    """One connection to the index. Implements `lattice.store.view.View`. Raises Damaged, Unusable, sqlite3.Error."""
+
+    def __init__(self, board: str, *, archived: bool) -> None:
+        self._archived = archived
+        path = f"{board}/{FILE}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        os.close(os.open(path, flags, _PRIVATE))  # SQLite would let everybody read it.
+        self.connection = sqlite3.connect(path, timeout=BUSY_WAIT_S, isolation_level=None)
+        self.execute = self.connection.execute
+        boot = _boot()
+        try:
+            if boot:
+                self.execute("PRAGMA synchronous = OFF")  # It is believed within this boot alone.
+            self.execute("PRAGMA journal_mode = TRUNCATE")
+            self._prepare(boot)
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def close(self) -> None:
+        """Keep what was brought up to date."""
+        try:
+            if self.connection.in_transaction:
+                self.execute("COMMIT")
+        finally:
+            self.connection.close()
+
+    def abandon(self) -> None:
+        """Keep nothing."""
+        self.connection.close()
+
+    def _prepare(self, boot: str) -> None:
+        if self._version() == VERSION and self.facts().get("boot") == boot:
+            return
+        self.execute("BEGIN IMMEDIATE")
+        if self._version() == VERSION and self.facts().get("boot") == boot:
+            self.execute("COMMIT")  # Somebody else was first.
+            return
+        names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'sqlite_*' AND sql NOT NULL"
+        for (name,) in self.execute(f"{names} ORDER BY sql LIKE '%VIRTUAL%' DESC").fetchall():
+            self.execute('DROP TABLE IF EXISTS "{}"'.format(name.replace('"', '""')))
+        for statement in (*_SCHEMA.split(";"), _COUNT_IN, _COUNT_OUT):
+            self.execute(statement)
+        self.set_fact("boot", boot)
+        self.execute(f"PRAGMA user_version = {VERSION}")
+        self.execute("COMMIT")
+
+    def _version(self) -> int:
+        return int(self.execute("PRAGMA user_version").fetchone()[0])
+
+    def facts(self) -> dict[str, str]:
+        """What the index knows of itself."""
+        return dict(self.execute("SELECT name, value FROM facts").fetchall())
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Note something of the index itself."""
+        self.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    # Putting tasks in
+
+    def put(self, task_id: str, prepared: Prepared | None) -> None:
+        """Keep a task as `prepare` has it, or nothing of it."""
+        for table, column in (("tasks", "id"), ("documents", "id"), ("edges", "source")):
+            self.execute(f"DELETE FROM {table} WHERE {column} = ?", (task_id,))  # noqa: S608  # the names are ours
+        if prepared is None:
+            self.put_words(task_id, None)
+        else:
+            self._add([prepared])
+
+    def fill(self, tasks: Sequence[Prepared]) -> None:
+        """Keep these tasks, and no others, all of them without words."""
+        for trigger in ("came", "went"):
+            self.execute(f"DROP TRIGGER {trigger}")  # A count for each row takes as long as the row.
+        for table in ("tasks", "documents", "edges", "counts", "wordless"):
+            self.execute(f"DELETE FROM {table}")  # noqa: S608  # the names are ours
+        self._add(sorted(tasks))
+        self.execute("INSERT INTO counts SELECT away, status, count(*) FROM tasks GROUP BY away, status")
+        self.execute("INSERT INTO wordless SELECT id FROM tasks")
+        for trigger in (_COUNT_IN, _COUNT_OUT):
+            self.execute(trigger)
+
+    def _add(self, tasks: Sequence[Prepared]) -> None:
+        many = self.connection.executemany
+        many("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [row for row, _, _ in tasks])
+        many("INSERT INTO documents VALUES (?, ?, ?)", [document for _, document, _ in tasks])
+        many("INSERT INTO edges VALUES (?, ?, ?, ?, ?)", [edge for _, _, out in tasks for edge in out])
+
+    def has_words(self) -> bool:
+        """Whether there is a table of words."""
+        return self.execute("SELECT 1 FROM sqlite_master WHERE name = 'words'").fetchone() is not None
+
+    def add_words(self) -> None:
+        """Make the table of words. Raises Unusable where this SQLite has no full text."""
+        try:
+            self.execute(_WORDS)
+        except sqlite3.OperationalError as off:
+            raise Unusable("this SQLite has no full text") from off
+
+    def put_words(self, task_id: str, text: Words | None) -> None:
+        """Keep the text of a task, or nothing of it."""
+        found = self.execute("SELECT number FROM texts WHERE id = ?", (task_id,)).fetchone()
+        if found is not None:
+            self.execute("DELETE FROM words WHERE rowid = ?", found)
+            self.execute("DELETE FROM texts WHERE number = ?", found)
+        self.execute("DELETE FROM wordless WHERE id = ?", (task_id,))
+        if text is not None:
+            number = self.execute("INSERT INTO texts (id) VALUES (?)", (task_id,)).lastrowid
+            self.execute(
+                "INSERT INTO words (rowid, title, description, comments, artifacts, crc) VALUES (?, ?, ?, ?, ?, ?)",
+                (number, *text, _sum(task_id, *text)),
+            )
+
+    # Answering
+
+    def rows(self, status_fits: Callable[[str], bool] | None = None) -> Iterator[Summary]:
+        where, values = self._where(status_fits)
+        number = 0
+        for row in self._rows(f"{where} ORDER BY id", values):
+            number += 1
+            yield row
+        self._check_number(number, where, values)
+
+    def pressing(self, statuses: Collection[str]) -> Iterator[Summary]:
+        for status in statuses:
+            found = self.execute("SELECT count(*) FROM tasks WHERE away = 0 AND status = ?", (status,)).fetchone()
+            if int(found[0]) != self.count(status):
+                raise Damaged
+        ordered = [self._ranked(status) for status in statuses]
+        from heapq import merge  # only `next` asks for those that press
+
+        yield from (row for _, _, row in merge(*ordered, key=lambda one: one[:2]))
+
+    def _ranked(self, status: str) -> Iterator[tuple[int, str, Summary]]:
+        where = "WHERE away = 0 AND status = ? ORDER BY rank, id"
+        for row in self._rows(where, (status,)):
+            yield rank(row.priority, row.urgency), row.id, row
+
+    def assigned(self, name: str, statuses: Collection[str]) -> list[Summary]:
+        found = [row for status in statuses for row in self._rows("WHERE assigned = ? AND status = ?", (name, status))]
+        return [row for row in found if not row.archived]
+
+    def count(self, status: str) -> int:
+        found = self.execute("SELECT n FROM counts WHERE away = 0 AND status = ?", (status,)).fetchone()
+        return int(found[0]) if found is not None else 0
+
+    def row(self, task_id: str) -> Summary | None:
+        return next(self._rows("WHERE id = ?", (task_id,)), None)
+
+    def _where(self, status_fits: Callable[[str], bool] | None) -> tuple[str, tuple[str, ...]]:
+        place = "away <= 1" if self._archived else "away = 0"
+        if status_fits is None:
+            return f"WHERE {place}", ()
+        found = [status for (status,) in self.execute("SELECT DISTINCT status FROM counts") if status_fits(status)]
+        return f"WHERE {place} AND status IN ({', '.join('?' * len(found))})", tuple(found)
+
+    def _rows(self, where: str, values: tuple[str, ...]) -> Iterator[Summary]:
+        query = f"SELECT {_ROW} FROM tasks {where}"  # noqa: S608  # `where` is ours, and its values are bound
+        for *fields, crc in self.execute(query, values):
+            if _row_sum(*fields) != crc:
+                raise Damaged
+            yield from_flat(json.loads(fields[-1]))
+
+    def _check_number(self, number: int, where: str, values: tuple[str, ...]) -> None:
+        query = f"SELECT total(n) FROM counts {where}"  # noqa: S608  # as above
+        if number != int(self.execute(query, values).fetchone()[0]):
+            raise Damaged
+
+    def documents(self, ids: Sequence[str] | None = None) -> Iterator[Document]:
+        if ids is not None:
+            for task_id in ids:
+                found = self.execute(
+                    "SELECT id, text, documents.crc, runs FROM documents JOIN tasks USING (id) WHERE id = ?", (task_id,)
+                )
+                yield self._document(task_id, found.fetchone())
+            return
+        where, values = self._where(None)
+        number = 0
+        query = f"""
+            SELECT id, text, documents.crc, runs FROM tasks CROSS JOIN documents USING (id) {where} ORDER BY id
+        """  # noqa: S608  # as above
+        for found in self.execute(query, values):
+            number += 1
+            yield self._document(found[0], found)
+        self._check_number(number, where, values)
+
+    def _document(self, task_id: str, found: tuple[str, bytes, int, int] | None) -> Document:
+        if found is None or zlib.crc32(found[1], zlib.crc32(task_id.encode())) != found[2]:
+            raise Damaged
+        return Document(task_id, found[1], found[3] > 0)
+
+    def edges(self) -> list[Edge]:
+        hidden = "" if self._archived else "WHERE source IN (SELECT id FROM tasks WHERE away = 0)"
+        return self._edges(f"{hidden} ORDER BY source, rowid", ())
+
+    def incoming(self, task_id: str) -> list[Edge]:
+        return self._edges("WHERE target = ? ORDER BY source, rowid", (task_id,))
+
+    def outgoing(self, task_id: str) -> list[Edge]:
+        return self._edges("WHERE source = ? ORDER BY rowid", (task_id,))
+
+    def _edges(self, where: str, values: tuple[str, ...]) -> list[Edge]:
+        found = []
+        query = f"SELECT source, type, target, note, crc FROM edges {where}"  # noqa: S608  # `where` is ours
+        for *fields, crc in self.execute(query, values):
+            edge = Edge(*fields)
+            if _edge_sum(edge) != crc:
+                raise Damaged
+            found.append(edge)
+        return found
+
+    def running(self) -> list[str]:
+        query = "SELECT id FROM tasks WHERE runs > 0 ORDER BY id"
+        return [str(task_id) for (task_id,) in self.execute(query)]
+
+    def search(self, phrases: Sequence[Phrase], limit: int | None = None) -> list[Hit]:
+        asked = " AND ".join(f'"{" ".join(phrase)}"*' for phrase in phrases)
+        hidden = "" if self._archived else "AND texts.id IN (SELECT id FROM tasks WHERE away = 0)"
+        # The text is fetched of those alone that are shown.
+        query = f"""
+            SELECT found.id, title, description, comments, artifacts, crc
+            FROM (
+                SELECT texts.id, words.rowid AS number, bm25(words, 8, 3, 1, 2) AS place
+                FROM words JOIN texts ON texts.number = words.rowid
+                WHERE words MATCH ? {hidden} ORDER BY place, texts.id LIMIT ?
+            ) AS found JOIN words ON words.rowid = found.number ORDER BY found.place, found.id
+        """  # noqa: S608  # `hidden` is ours, and what is asked is bound
+        hits = []
+        for task_id, *columns, crc in self.execute(query, (asked, -1 if limit is None else limit)):
+            if _sum(task_id, *columns) != crc:
+                raise Damaged
+            hits.append(Hit(task_id, Words(*columns)))
+        return hits
+
+
+Prepared = tuple[tuple[object, ...], tuple[str, bytes, int], list[tuple[object, ...]]]
+"""What the tables keep of one task: its row, its document, its edges."""
+
+
+def prepare(shape: Mapping[str, Any], text: bytes, stamp: str, *, away: bool) -> Prepared:
+    """What the index keeps of a task: of its snapshot's JSON value and text; its log has this stamp."""
+    task_id, status, runs = shape["id"], shape["status"], len(shape["active_processes"])
+    row = flat(shape)
+    line = _dumped(row)
+    fields = (task_id, int(away), stamp, status, rank(shape["priority"], shape["urgency"]), row[_ASSIGNED])
+    return (
+        (*fields, runs, line, _row_sum(*fields, line)),
+        (task_id, text, zlib.crc32(text, zlib.crc32(task_id.encode()))),
+        [(*edge, _edge_sum(edge)) for edge in shape_edges(shape)],
+    )
+
+
+_ASSIGNED = Summary._fields.index("assigned_to")
+
+
+def _row_sum(*fields: object) -> int:
+    return zlib.crc32("\0".join(map(str, fields)).encode("utf-8", "surrogatepass"))
+
+
+_dumped = json.JSONEncoder(separators=(",", ":")).encode
+"""Made once: `json.dumps` makes one a call, where it is given more than a value."""
+
+
+def _sum(*texts: str) -> int:
+    return zlib.crc32("\0".join(texts).encode("utf-8", "surrogatepass"))
+
+
+def _edge_sum(edge: Edge) -> int:
+    return _sum(_dumped(edge))
+
+
+def _boot() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return ""  # no Linux: SQLite syncs
