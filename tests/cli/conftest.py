@@ -66,9 +66,10 @@ class CommandLine:
         return Outcome(done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8"))
 
     def tree(self) -> dict[str, bytes]:
-        """Every file of the board but its locks, which hold nothing."""
+        """Every file of the board but its locks, which hold nothing, and the index, which a look may change."""
         board = self.folder / ".lattice"
         files = (path for path in board.rglob("*") if path.is_file() and "locks" not in path.parts)
+        files = (path for path in files if not path.name.startswith("index.sqlite"))
         return {str(path.relative_to(board)): path.read_bytes() for path in files}
 
 

@@ -96,6 +96,9 @@ def test_each_check_has_its_section() -> None:
         "core/integrity",
         "store/files/doctor",
         "store/files/doctor_files",
+        "store/files/doctor_resources",
+        "store/files/twice",
+        "commands/session_files",
         "commands/doctor",
         "workers/leftovers",
     )

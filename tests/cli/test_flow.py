@@ -82,3 +82,19 @@ def test_a_refusal_about_a_resource_leaves_no_trace(cli: CommandLine, words: tup
     before = cli.tree()
     assert 1 == cli("resource", *words).status
     assert before == cli.tree()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", False),
+        ("# LAT-1: First\n", False),
+        ("# LAT-1: First\n\n## Reset 2026-11-21 by human:ann\n", True),
+        ("# LAT-1: First\n\nDo it.\n", True),
+        ("Do it.\n", True),
+    ],
+)
+def test_next_tells_a_plan_that_says_more_than_its_heading(cli: CommandLine, text: str, told: bool) -> None:
+    for path in (cli.folder / ".lattice" / "plans").iterdir():
+        path.write_text(text, encoding="utf-8")
+    assert (text if told else None) == cli("next", "--json").data["plan_content"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import SOURCES, CommandLine, Outcome
+from tests.docs.console import TOP, blocks
 
 MODULE = '''
 import argparse
@@ -86,3 +89,24 @@ def test_without_plugins_it_says_so(cli: CommandLine, packages: Path) -> None:
     (packages / "sick-1.0.dist-info" / "entry_points.txt").unlink()
     assert [] == run(cli, packages, "plugins", "--json").data["cli_plugins"]
     assert "USAGE" == run(cli, packages, "shout", "--json").error["code"]
+
+
+def test_the_plugin_of_the_guide_can_be_built_installed_and_used(cli: CommandLine, tmp_path: Path) -> None:
+    page = (TOP / "docs" / "how-to" / "plugins.md").read_text("utf-8")
+    source = tmp_path / "lattice-shout"
+    source.mkdir()
+    (source / "pyproject.toml").write_text(blocks(page, "toml")[0], "utf-8")
+    (source / "lattice_shout.py").write_text(blocks(page, "python")[0], "utf-8")
+    target = tmp_path / "installed"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+    done = subprocess.run(
+        [*pip, "--target", str(target), str(source)], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert 0 == done.returncode, done.stderr
+    shown = [part.splitlines() for part in blocks(page, "text")[0].split("$ lattice ")[1:]]
+    assert 2 == len(shown)
+    for command, *expected in shown:
+        assert expected == run(cli, target, *command.split()).out.splitlines()
+    assert ["FIRST"] == run(cli, target, "shout", "LAT-1", "--json").data["said"]
+    assert "lattice shout LAT-1 --times 3 --json" in run(cli, target, "shout", "--help").out
+    assert "Did you mean LAT-1?" in run(cli, target, "shout", "LTA-1").err

@@ -149,3 +149,27 @@ def test_colour_goes_by_meaning_and_only_where_there_is_colour() -> None:
     assert "\x1b[32mdone\x1b[0m" == Terminal(colour=True).styled("done")
     assert "done" == Terminal().styled("done")
     assert "planned" == Terminal(colour=True).styled("planned")
+
+
+def test_show_says_when_and_by_whom_a_task_was_last_sent_back(cli: CommandLine) -> None:
+    assert not {"latest_reopen", "reopened_warning", "_full"} & set(cli("show", "LAT-1", "--json").data)
+    for by, status in (("human:ann", "planned"), ("human:bob", "backlog"), ("human:cleo", "cancelled")):
+        cli("status", "LAT-1", status, "--force", "--reason", "so", "--actor", by)
+    shown = cli("show", "LAT-1", "--full", "--json").data
+    moved = shown["events"][-2]
+    assert {
+        "ts": moved["ts"], "date": moved["ts"][:10], "actor": "human:bob", "from": "planned", "to": "backlog",
+    } == shown["latest_reopen"]  # fmt: skip
+    assert f"Previously completed, reset on {moved['ts'][:10]} by human:bob" == shown["reopened_warning"]
+    assert shown["_full"] is True
+
+
+def test_an_archived_task_is_shown_with_the_path_of_its_plan(cli: CommandLine) -> None:
+    task_id = cli("show", "LAT-1", "--json").data["id"]
+    (cli.folder / ".lattice" / "notes" / f"{task_id}.md").write_text("A note", encoding="utf-8")
+    cli("archive", "LAT-1")
+    shown = cli("show", "LAT-1", "--json").data
+    for path in (shown["plan_path"], shown["notes_path"]):
+        assert path.startswith("archive/")
+        assert (cli.folder / ".lattice" / path).is_file()
+        assert path in cli("show", "LAT-1").out

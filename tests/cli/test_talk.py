@@ -138,3 +138,14 @@ def test_tasks_without_a_short_id_are_given_one(outside: CommandLine) -> None:
         outside("create", title)
     assert {"assigned": 2, "first": "ABC-1", "last": "ABC-2"} == outside("backfill-ids", "--code", "abc", "--json").data
     assert "agent:lattice-migration" == outside("show", "ABC-1", "--json").data["events"][-1]["actor"]
+
+
+def test_an_id_of_an_archived_task_makes_no_second_log(cli: CommandLine) -> None:
+    given = "task_01KA8Z00000000000000000001"
+    cli("create", "Given", "--id", given)
+    cli("archive", given)
+    before = cli.tree()
+    again = cli("create", "Given", "--id", given, "--json")
+    assert (given, True) == (again.data["id"], again.data["archived"])
+    assert "CONFLICT" == cli("create", "Other", "--id", given, "--json").error["code"]
+    assert before == cli.tree()

@@ -99,7 +99,7 @@ def test_comment_from_a_file_and_from_standard_input(cli: CommandLine) -> None:
     assert 0 == cli("comment", "LAT-1", "--file", "said.txt").status
     assert 0 == cli.program("comment", "LAT-1", "--file", "-", stdin="zwölf\n".encode()).status
     bodies = [event["data"]["body"] for event in cli("show", "LAT-1", "--json").data["events"][1:]]
-    assert ["from a file\n", "zwölf\n"] == bodies
+    assert ["from a file", "zwölf"] == bodies
     refused = cli.program("comment", "LAT-1", "--file", "-", "--json", stdin=b"\xff\xfe")
     assert (1, "VALIDATION_ERROR") == (refused.status, refused.error["code"])
     closed = ["bash", "-c", f"exec {sys.executable} -m lattice.cli.main comment LAT-1 --file - <&-"]

@@ -113,8 +113,8 @@ def test_a_listing_holds_what_fits(board: Board) -> None:
         ("a", "tag:x priority:high"), ("", "status:done"),
     )  # fmt: skip
     for expected, text in asked:
-        assert expected == "".join(row.title for row in Listing(parse_query(text)).run(board).rows)
-    assert "cb" == "".join(row.title for row in Listing(sort="title:desc", limit=2).run(board).rows)
+        assert expected == "".join(row.title for row in Listing(parse_query(text)).run(board))
+    assert "cb" == "".join(row.title for row in Listing(sort="title:desc", limit=2).run(board))
 
 
 @pytest.mark.parametrize("ref", ["", "LAT", "LAT-1\n", "../LAT-1", "task_", "LAT-1/../x", "\0"])
@@ -199,7 +199,7 @@ def test_the_board_is_found_upwards_or_where_it_is_named(
     deep = board.root / "a" / "b"
     deep.mkdir(parents=True)
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    assert board.root == find_root(deep, {}) == find_root(elsewhere, {"LATTICE_ROOT": str(board.root)})
+    assert str(board.root) == find_root(deep, {}) == find_root(elsewhere, {"LATTICE_ROOT": str(board.root)})
     for start, environ in ((elsewhere, {}), (board.root, {"LATTICE_ROOT": str(elsewhere)})):
         with pytest.raises(NotInitialized):
             find_root(start, environ)

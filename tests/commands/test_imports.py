@@ -13,7 +13,7 @@ from lattice.commands.archive import archive
 from lattice.commands.artifacts import Attach
 from lattice.commands.board import Board
 from lattice.commands.imports import Import, Report, verify
-from lattice.commands.tasks import ChangeStatus, Comment, CreateTask, change
+from lattice.commands.tasks import ChangeStatus, Comment, CreateTask, Update, change
 from lattice.core.task import to_snapshot
 from lattice.errors import NotFound, ValidationError
 from tests.conftest import ANN, make_board, reopened
@@ -57,7 +57,9 @@ def test_times_authors_and_links_are_those_of_the_source(board: Board, tmp_path:
     assert {"source": "beads:bd-1"} == bug.custom_fields
     said = next(event for event in board.store.history(bug.id)[1] if event.type == "comment_added")
     assert ("human:al", "2026-01-01T09:00:00Z") == (said.actor, said.ts)
-    assert {"on_behalf_of": "human:ann", "reason": "imported from beads:bd-1"} == said.provenance
+    assert {
+        "imported_from": "beads:bd-1", "on_behalf_of": "human:ann", "reason": "imported from beads:bd-1",
+    } == said.provenance  # fmt: skip
 
 
 def test_a_second_import_changes_nothing(board: Board, tmp_path: Path) -> None:
@@ -77,14 +79,73 @@ def test_what_is_new_at_the_source_is_added(board: Board, tmp_path: Path) -> Non
     assert task == reopened(board).store.task(task.id)
 
 
-def test_a_task_that_went_on_here_is_left_alone_and_told(board: Board, tmp_path: Path) -> None:
-    path = write(tmp_path / "i.jsonl", BUG | {"status": "open", "closed_at": None})
+OPEN = BUG | {"status": "open", "closed_at": None}
+
+
+def test_what_changed_at_the_source_alone_is_taken_and_ours_stays(board: Board, tmp_path: Path) -> None:
+    path = write(tmp_path / "i.jsonl", OPEN | {"labels": ["a", "b"]})
     take(board, "beads", path)
     change(board, "LAT-1", Comment("ours"), ANN)
+    change(board, "LAT-1", Update(("description=ours", "tags=a,b,mine")), ANN)
+    remark = {"author": "bo", "text": "later", "created_at": "2026-01-05T00:00:00Z"}
+    newer = BUG | {"title": "Bug 2", "labels": ["b", "c"], "comments": [*BUG["comments"], remark]}
+    write(path, newer)
     before = logs(board)
-    report = take(board, "beads", write(path, BUG))
+    (foreseen,) = take(board, "beads", path, dry_run=True).outcomes
+    assert before == logs(board)
+    (done,) = take(board, "beads", path).outcomes
+    assert ("extended", {"title", "status", "tags", "comments"}) == (done.outcome, set(done.changes))
+    assert foreseen.changes == done.changes
+    (task,) = reopened(board).store.tasks()
+    assert ("Bug 2", "done", ("b", "mine", "c"), "ours", 3) == (
+        task.title, task.status, task.tags, task.description, task.comment_count,
+    )  # fmt: skip
+    before = logs(board)
+    assert 1 == take(reopened(board), "beads", path).count("unchanged")
+    assert before == logs(board)
+
+
+def test_what_changed_on_both_sides_stays_and_is_told(board: Board, tmp_path: Path) -> None:
+    path = write(tmp_path / "i.jsonl", OPEN)
+    take(board, "beads", path)
+    change(board, "LAT-1", Update(("title=Ours",)), ANN)
+    before = logs(board)
+    for dry_run in (True, False):
+        report = take(board, "beads", write(path, OPEN | {"title": "Theirs"}), dry_run=dry_run)
+        assert (1, [("i.jsonl:1", "LAT-1: title is 'Ours' here and 'Theirs' there; it was 'Bug'")]) == (
+            report.count("diverged"), report.account.conflicts,
+        )  # fmt: skip
+    assert before == logs(board)
+
+
+def test_a_change_made_on_both_sides_alike_is_the_base_of_the_next(board: Board, tmp_path: Path) -> None:
+    path = write(tmp_path / "i.jsonl", OPEN)
+    take(board, "beads", path)
+    change(board, "LAT-1", ChangeStatus("done", force=True, reason="shipped"), ANN)
+    assert 1 == take(board, "beads", write(path, BUG)).count("unchanged")
+    before = logs(board)
+    assert 1 == take(board, "beads", path).count("unchanged")
+    assert before == logs(board)
+    assert 1 == take(board, "beads", write(path, OPEN)).count("extended")
+    assert ["backlog"] == [task.status for task in reopened(board).store.tasks()]
+
+
+def test_an_archived_task_is_left_alone_and_told(board: Board, tmp_path: Path) -> None:
+    path = write(tmp_path / "i.jsonl", OPEN)
+    take(board, "beads", path)
+    archive(board, "LAT-1", ANN)
+    before = logs(board)
+    report = take(board, "beads", write(path, OPEN | {"title": "Newer"}))
     assert (1, ["i.jsonl:1"]) == (report.count("diverged"), [where for where, _ in report.account.skipped])
     assert before == logs(board)
+
+
+def test_a_link_to_a_task_that_this_export_leaves_out_stays(board: Board, tmp_path: Path) -> None:
+    take(board, "beads", write(tmp_path / "i.jsonl", BUG, CHILD))
+    assert 1 == take(board, "beads", write(tmp_path / "i.jsonl", CHILD)).count("unchanged")
+    unlinked = {key: value for key, value in CHILD.items() if key != "dependencies"}
+    (done,) = take(board, "beads", write(tmp_path / "i.jsonl", unlinked)).outcomes
+    assert ("links",) == done.changes
 
 
 def test_a_dry_run_writes_nothing_and_foresees_what_comes(board: Board, tmp_path: Path) -> None:
@@ -138,7 +199,7 @@ def full(board: Board) -> None:
 
 def test_our_json_comes_back_as_the_same_bytes(board: Board, tmp_path: Path) -> None:
     full(board)
-    export = exports.WRITERS["json"](board)
+    export = exports.WRITERS["json"](board, None)
     assert ["it is sensitive"] == [why.partition(": ")[2] for why in export.left_out]
     path = tmp_path / "b.json"
     exports.save(export, path, replace=False)
@@ -156,7 +217,7 @@ def test_our_json_comes_back_as_the_same_bytes(board: Board, tmp_path: Path) -> 
 def test_a_short_id_that_is_taken_here_is_given_anew(board: Board, tmp_path: Path) -> None:
     full(board)
     path = tmp_path / "b.json"
-    exports.save(exports.WRITERS["json"](board), path, replace=False)
+    exports.save(exports.WRITERS["json"](board, None), path, replace=False)
     other = make_board(tmp_path / "other")
     mine = CreateTask("Mine").run(other, ANN).task
     report = take(other, "json", path)
@@ -171,7 +232,7 @@ def test_a_short_id_that_is_taken_here_is_given_anew(board: Board, tmp_path: Pat
 def test_our_table_comes_back_but_for_what_it_does_not_hold(board: Board, tmp_path: Path) -> None:
     full(board)
     path = tmp_path / "t.csv"
-    exports.save(exports.WRITERS["csv"](board), path, replace=False)
+    exports.save(exports.WRITERS["csv"](board, None), path, replace=False)
     assert 3 == take(board, "csv", path).count("unchanged")
     other = make_board(tmp_path / "other")
     take(other, "csv", path)
@@ -199,7 +260,7 @@ def test_an_export_that_is_off_is_named_by_its_place(board: Board, tmp_path: Pat
 def test_an_export_whose_bytes_were_changed_is_refused(board: Board, tmp_path: Path) -> None:
     full(board)
     path = tmp_path / "b.json"
-    path.write_text(exports.WRITERS["json"](board).text.replace("hello", "hullo"))
+    path.write_text(exports.WRITERS["json"](board, None).text.replace("hello", "hullo"))
     with pytest.raises(ValidationError, match="checksum"):
         take(make_board(tmp_path / "other"), "json", path)
 
@@ -216,7 +277,7 @@ def test_a_board_in_place_is_looked_at_and_left_as_it_is(board: Board) -> None:
 
 def test_markdown_shows_hostile_text_as_text(board: Board) -> None:
     CreateTask("<script> [x](javascript:1)", description="</details><b>\x1b[31m").run(board, ANN)
-    text = exports.WRITERS["markdown"](board).text
+    text = exports.WRITERS["markdown"](board, None).text
     assert "<" not in text.replace("\\<", "")
     assert "](" not in text.replace("\\](", "")
     assert "\x1b" not in text

@@ -7,6 +7,7 @@ import pytest
 from lattice.commands.board import Board
 from lattice.commands.talk import DeleteComment, EditComment, React, Reply, TalkRequest, Unreact, parse_emoji, say
 from lattice.commands.tasks import Comment, change
+from lattice.core.codec import body_data
 from lattice.core.events import CommentAdded, CommentEdited, ReactionAdded
 from lattice.core.task import Task
 from lattice.errors import InvalidRole, LatticeError, NotFound, ValidationError
@@ -69,7 +70,7 @@ def test_a_deleted_comment_is_neither_edited_nor_answered_nor_deleted_again(boar
 
 def test_an_edit_says_what_it_replaces(board: Board, first: str) -> None:
     written = say(board, "LAT-1", EditComment(first, "better", "review"), ANN)
-    assert CommentEdited(first, "better", "first", "review") == written.events[0].body
+    assert CommentEdited(first, "better", "first", "review", None) == written.events[0].body
     assert [(first, "review")] == [(ref.id, ref.role) for ref in written.task.evidence_refs]
     assert () == say(board, "LAT-1", EditComment(first, "better"), ANN).events
 
@@ -91,3 +92,23 @@ def test_a_reaction_is_a_word(word: str, given: str) -> None:
 def test_what_is_no_word_is_no_reaction(given: str) -> None:
     with pytest.raises(ValidationError):
         parse_emoji(given)
+
+
+@pytest.mark.parametrize("text", ["said", "said\n", " \n said\t\n\n"])
+def test_a_comment_is_kept_without_the_white_space_around_it(board: Board, first: str, text: str) -> None:
+    edited = say(board, "LAT-1", EditComment(first, text), ANN).events[0].body
+    assert isinstance(edited, CommentEdited)
+    assert "said" == edited.body
+    assert CommentAdded("said", parent_id=first) == say(board, "LAT-1", Reply(first, text), ANN).events[0].body
+    assert CommentAdded("said") == change(board, "LAT-1", Comment(text), ANN).events[0].body
+
+
+def test_an_edit_that_gives_a_role_says_what_it_was_before_even_where_it_was_none(board: Board, first: str) -> None:
+    say(board, "LAT-1", EditComment(first, "second"), ANN)
+    say(board, "LAT-1", EditComment(first, "second", role="review"), ANN)
+    say(board, "LAT-1", EditComment(first, "third", role="review"), ANN)
+    _, events = board.store.history(board.resolve("LAT-1"))
+    told = [body_data(event.body) for event in events if isinstance(event.body, CommentEdited)]
+    assert [{}, {"previous_role": None}, {"previous_role": "review"}] == [
+        {key: value for key, value in data.items() if key == "previous_role"} for data in told
+    ]

@@ -48,6 +48,15 @@ def test_taking_trust_back_leaves_that_of_other_boards(store: TrustStore) -> Non
     assert (grant(path="/other"),) == store.grants()
 
 
+def test_the_trust_of_one_worker_is_taken_back_by_its_name_in_any_case(store: TrustStore) -> None:
+    lint = Grant("worker", "/board", "sha256:3", "Lint", "2026-11-20T23:39:05Z")
+    other = lint.replace(name="Other")
+    hook = grant().replace(name="Lint")
+    store.add([lint, lint.replace(digest="sha256:4"), other.replace(digest="sha256:5"), hook])
+    assert ["sha256:3", "sha256:4"] == [gone.digest for gone in store.remove("/board", "worker", "lint")]
+    assert {("worker", "Other"), ("hook", "Lint")} == {(kept.kind, kept.name) for kept in store.grants()}
+
+
 def test_the_same_grant_twice_is_one(store: TrustStore) -> None:
     store.add([grant()])
     store.add([grant()])

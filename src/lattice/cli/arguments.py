@@ -9,15 +9,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import ClassVar, NoReturn
 
 from lattice.cli.render import Terminal, write
 from lattice.commands.board import Board, open_board, signature
 from lattice.core.record import Record
 from lattice.core.text import check_prose
-from lattice.errors import UsageError, ValidationError, nearest
+from lattice.errors import UsageError, ValidationError, choices, did_you_mean, nearest
 from lattice.ledger import Signature
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any, ClassVar, NoReturn
+
+    from lattice.ledger import Written
 
 HELP_COLUMNS = 79
 STDIN_BYTES_MAX = 4 << 20
@@ -38,17 +43,34 @@ class Answer(Record):
 class Context:
     """Where a command runs. `board` is found when it is first asked for. Raises NotInitialized, ConfigError."""
 
-    def __init__(self, environ: Mapping[str, str], folder: Path, terminal: Terminal) -> None:
+    def __init__(self, environ: Mapping[str, str], folder: str, terminal: Terminal) -> None:
         self.environ = environ
-        self.folder = folder
+        self._folder = folder
         self.terminal = terminal
         self._board: Board | None = None
 
     @property
+    def folder(self) -> Path:
+        """The working folder."""
+        from pathlib import Path  # most commands ask for the board alone
+
+        return Path(self._folder)
+
+    @property
     def board(self) -> Board:
         if self._board is None:
-            self._board = open_board(self.folder, self.environ)
+            self._board = open_board(self._folder, self.environ)
+            self._board.ledger.after.append(self._fire)
         return self._board
+
+    def _fire(self, written: Written) -> None:
+        """Start the workers that wait for what was written."""
+        from lattice.commands import firing  # a command that only reads does without
+
+        if firing.may_call(self.board, written, self.environ):
+            from lattice.workers import triggers  # git and definitions: only where a worker has triggers
+
+            triggers.fire(self.board, written, self.environ)
 
     def sign(self, args: argparse.Namespace) -> Signature:
         """Who acts, by the flags of a writer. Raises MissingActor, InvalidActor, ValidationError."""
@@ -91,6 +113,16 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(_sentence(message), hint=f"{self.prog} --help")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse what is none of an argument's choices, as argparse does, with the nearest of them."""
+        valid = [str(choice) for choice in action.choices or ()]
+        if valid and str(value) not in valid:
+            name = action.option_strings[-1] if action.option_strings else action.metavar
+            raise UsageError(
+                f"{name} cannot be {str(value)[:80]!r}. Choose one of: {choices(valid)}.",
+                hint=did_you_mean(str(value), valid, f"See {self.prog} --help"),
+            )
 
     def understand(self, words: Sequence[str]) -> argparse.Namespace:
         """The arguments in `words`. Raises UsageError."""
@@ -147,9 +179,11 @@ def build(name: str, command: Command, summary: str) -> Parser:
     command.arguments(parser)
     if command.writes:
         _add_signature(parser)
-    output = parser.add_argument_group("output").add_mutually_exclusive_group()
-    output.add_argument("--json", action="store_true", help='print {"ok": …, "data": …} for programs')
-    output.add_argument("--quiet", action="store_true", help="print the primary id alone")
+    output = parser.add_argument_group("output")
+    form = output.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help='print {"ok": …, "data": …} for programs')
+    form.add_argument("--quiet", action="store_true", help="print the primary id alone")
+    output.add_argument("--no-pager", action="store_true", help="print what is longer than the screen at once, too")
     parser.add_argument("-h", "--help", action="store_true", help="show this page")
     return parser
 

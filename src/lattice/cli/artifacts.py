@@ -8,11 +8,10 @@ from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, add_task
 from lattice.cli.render import line, table
-from lattice.commands.artifacts import described, payload_of
+from lattice.commands.artifacts import find, payload_of
 from lattice.commands.detail import show
-from lattice.core.ids import parse_id
 from lattice.core.text import visible_prose
-from lattice.errors import NotFound, ValidationError
+from lattice.errors import ValidationError
 
 
 class ArtifactList(Command):
@@ -43,10 +42,8 @@ class ArtifactShow(Command):
         parser.add_argument("--raw", action="store_true", help="the bytes as they are: a terminal will act on them")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer | int:
-        artifact_id = parse_id("art", args.artifact)
-        meta = described(context.board, artifact_id)
-        if meta is None:
-            raise NotFound(f"There is no artifact {artifact_id}.", hint="lattice artifact list TASK")
+        artifact_id = args.artifact
+        meta = find(context.board, artifact_id)
         data = payload_of(context.board, meta)
         if args.raw and not args.json:
             sys.stdout.flush()

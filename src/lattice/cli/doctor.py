@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser
+from lattice.cli.progress import progress
 from lattice.cli.render import Terminal, line
 from lattice.commands import doctor
 from lattice.commands.doctor import Mended, Report
@@ -26,6 +27,7 @@ SECTIONS = {
     "All names and statuses well-formed": ("malformed_id", "unknown_status"),
     "Lifecycle log consistent": ("global_log_consistency",),
     "Short ids consistent": ("alias_integrity", "duplicate_short_id"),
+    "Sessions and resources consistent": ("session", "duplicate_resource"),
     "Nothing left over by dead writers and runs": ("leftover", "leftover_run"),
 }
 """What a person is told was checked, and the findings that speak against it; a test holds that none is missing."""
@@ -44,7 +46,7 @@ class Doctor(Command):
         parser.add_argument("--fix", action="store_true", help="mend what can be mended without loss")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
-        report = _examine(context)
+        report = _examine(args, context)
         mended: Sequence[Mended] = ()
         if args.fix and report.mendable:
             if not (args.json or args.quiet):
@@ -53,7 +55,7 @@ class Doctor(Command):
             mended = repair.run(report.mendable)
             if not (args.json or args.quiet):
                 context.write(_done(mended, str(repair.folder.relative_to(context.board.root))))
-            report = _examine(context)
+            report = _examine(args, context)
         left = report.count("error")
         return Answer(
             data=lambda: _data(report, mended),
@@ -65,8 +67,8 @@ class Doctor(Command):
 
 class Rebuild(Command):
     description = (
-        "Snapshots, ids.json and the list of what began and was archived are derived: they may be deleted, and are\n"
-        "made again from the logs here, each time with the same bytes."
+        "Snapshots of tasks and resources, ids.json and the list of what began and was archived are derived: they\n"
+        "may be deleted, and are made again from the logs here, each time with the same bytes."
     )
     examples = ("lattice rebuild --all", "lattice rebuild LAT-1")
 
@@ -83,8 +85,10 @@ class Rebuild(Command):
             task = doctor.rebuild_task(context.board, args.task)
             shape: dict[str, Any] = {"global_log_rebuilt": False, "rebuilt_tasks": [task.id]}
             return Answer(data=lambda: shape, text=lambda _: f"Rebuilt {task.name} ({task.id})", quiet=task.name)
-        rebuilt = doctor.rebuild_all(context.board)
-        shape = {"global_log_rebuilt": True, "rebuilt_resources": [], "rebuilt_tasks": list(rebuilt.tasks)}
+        with progress(args, "tasks") as tell:
+            rebuilt = doctor.rebuild_all(context.board, tell)
+        shape = {"global_log_rebuilt": True, "rebuilt_resources": list(rebuilt.resources)}
+        shape["rebuilt_tasks"] = list(rebuilt.tasks)
         if rebuilt.damaged:
             shape["failed"] = [{"task_id": task_id, **error.as_dict()} for task_id, error in rebuilt.damaged]
         return Answer(
@@ -96,9 +100,10 @@ class Rebuild(Command):
         )
 
 
-def _examine(context: Context) -> Report:
+def _examine(args: argparse.Namespace, context: Context) -> Report:
     board = context.board
-    return doctor.examine(board, lambda tasks: leftovers.find(board, tasks, context.environ))
+    with progress(args, "tasks") as tell:
+        return doctor.examine(board, lambda tasks: leftovers.find(board, tasks, context.environ), tell)
 
 
 def _signature(args: argparse.Namespace, context: Context) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, add_task
 from lattice.cli.render import line
@@ -13,8 +12,12 @@ from lattice.commands.board import Board
 from lattice.commands.facts import read_plan
 from lattice.core.next import READY
 from lattice.core.task import Task
-from lattice.core.workflow import is_scaffold
+from lattice.core.workflow import below_heading
 from lattice.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Next(Command):
@@ -82,5 +85,5 @@ class Complete(Command):
 
 def _with_plan(board: Board, task: Task) -> dict[str, Any]:
     plan = read_plan(board, task)
-    written = plan is not None and not is_scaffold(plan, task.description)
+    written = plan is not None and below_heading(plan.splitlines()) != ""
     return snapshot(board, task) | {"plan_content": plan if written else None}

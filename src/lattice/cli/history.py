@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from lattice.cli.render import cut, line
+from lattice.cli.render import Terminal, cut, line
 from lattice.core import events as ev
 from lattice.core.actors import Actor, actor_text
 from lattice.core.codec import body_data
@@ -13,10 +13,13 @@ from lattice.core.codec import body_data
 BODY_COLUMNS = 100
 
 
-def described(event: ev.Event, *, full: bool) -> str:
+WHEN_COLUMNS = 10  # of the longest `59 min ago`, so that lines of different ages stay aligned
+
+
+def described(event: ev.Event, terminal: Terminal, *, full: bool) -> str:
     """When, what, and by whom; with `full`, all of the event's data as JSON."""
     said = json.dumps(body_data(event.body), sort_keys=True, ensure_ascii=False) if full else summary(event.body)
-    parts = [event.ts, event.type, said, f"by {actor_text(event.actor)}"]
+    parts = [terminal.when(event.ts).ljust(WHEN_COLUMNS), event.type, said, f"by {actor_text(event.actor)}"]
     if event.provenance and event.provenance.get("reason"):
         parts.append(f"because: {event.provenance['reason']}")
     return "  ".join(line(part) for part in parts if part)

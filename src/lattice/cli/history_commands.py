@@ -8,6 +8,7 @@ from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, add_task, positive
 from lattice.cli.history import described, summary
+from lattice.cli.progress import progress
 from lattice.cli.render import Terminal, line
 from lattice.cli.runs import snapshot
 from lattice.commands import history
@@ -44,7 +45,8 @@ class Log(Command):
         history.check_types(args.type, sorted(KINDS))
         actors = tuple(parse_actor(name) if ":" in name else name for name in args.actor)
         limit = args.limit or (None if args.all else history.LIMIT)
-        found = history.Log(tuple(args.task), actors, tuple(args.type), args.since, limit).run(context.board)
+        with progress(args, "tasks") as tell:
+            found = history.Log(tuple(args.task), actors, tuple(args.type), args.since, limit).run(context.board, tell)
         return Answer(
             data=lambda: [_entry(entry) for entry in found],
             text=lambda terminal: _log(found, terminal, full=args.full),
@@ -67,7 +69,8 @@ class Since(Command):
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
         after = history.moment(context.board, args.moment)
-        changes = history.since(context.board, after, without=tuple(args.without))
+        with progress(args, "tasks") as tell:
+            changes = history.since(context.board, after, without=tuple(args.without), progress=tell)
         return Answer(
             data=lambda: {"since": after, "tasks": [_change(change) for change in changes]},
             text=lambda terminal: _since(after, changes, terminal),
@@ -97,18 +100,15 @@ class Undo(Command):
         board, request = context.board, history.Undo(args.event)
         if args.yes:
             written = request.run(board, args.task, context.sign(args))
-            told = [described(event, full=False) for event in written.events]
             return Answer(
                 data=lambda: snapshot(board, written.task),
-                text=lambda _: "\n".join([f"Undone on {written.task.name}:", *(f"  {text}" for text in told)]),
+                text=lambda terminal: "\n".join([f"Undone on {written.task.name}:", *_told(written.events, terminal)]),
                 quiet=written.task.name,
             )
         task, act, bodies = request.plan(board, args.task)
-        undone = [described(event, full=False) for event in act]
         would = [f"{body.kind}  {line(summary(body))}" for body in bodies]
         command = f"lattice undo {task.name} {act[-1].id} --yes"
-        lines = ["This would be taken back:", *(f"  {text}" for text in undone)]
-        lines += ["by:", *(f"  {text}" for text in would), f"Nothing is done yet. To do it: {command}"]
+        lines = ["by:", *(f"  {text}" for text in would), f"Nothing is done yet. To do it: {command}"]
         return Answer(
             data=lambda: {
                 "done": False,
@@ -116,9 +116,13 @@ class Undo(Command):
                 "undoes": [_raw(event) for event in act],
                 "would_write": [{"type": body.kind, "data": _data_of(body, act[-1])} for body in bodies],
             },
-            text=lambda _: "\n".join(lines),
+            text=lambda terminal: "\n".join(["This would be taken back:", *_told(act, terminal), *lines]),
             quiet=act[-1].id,
         )
+
+
+def _told(events: Sequence[Event], terminal: Terminal) -> list[str]:
+    return [f"  {described(event, terminal, full=False)}" for event in events]
 
 
 def _raw(event: Event) -> dict[str, Any]:
@@ -137,10 +141,9 @@ def _log(found: Sequence[Entry], terminal: Terminal, *, full: bool) -> str:
     if not found:
         return "No events."
     width = max(len(entry.task.name) for entry in found)
-    return "\n".join(
-        f"{terminal.styled(line(entry.task.name).ljust(width), 'heading')}  {described(entry.event, full=full)}"
-        for entry in found
-    )
+    names = [terminal.styled(line(entry.task.name).ljust(width), "heading") for entry in found]
+    told = [described(entry.event, terminal, full=full) for entry in found]
+    return "\n".join(f"{name}  {text}" for name, text in zip(names, told, strict=True))
 
 
 def _change(change: Change) -> dict[str, Any]:
@@ -154,14 +157,14 @@ def _change(change: Change) -> dict[str, Any]:
 
 def _since(after: str, changes: Sequence[Change], terminal: Terminal) -> str:
     if not changes:
-        return f"Nothing happened since {after}."
+        return f"Nothing happened since {terminal.when(after)}."
     began = sum(change.before is None for change in changes)
     events = sum(len(change.events) for change in changes)
-    lines = [f"Since {after}: {events} events on {len(changes)} tasks, {began} of them new."]
+    lines = [f"Since {terminal.when(after)}: {events} events on {len(changes)} tasks, {began} of them new."]
     for change in changes:
         lines += ["", terminal.styled(f"{line(change.task.name)}  {line(change.task.title)}", "heading")]
         lines.append(f"  {_moved(change, terminal)}  by {line(', '.join(_actors(change)))}")
-        lines += [f"  {described(e, full=False)}" for e in change.events if not isinstance(e.body, StatusChanged)]
+        lines += _told([event for event in change.events if not isinstance(event.body, StatusChanged)], terminal)
     return "\n".join(lines)
 
 

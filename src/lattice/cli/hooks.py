@@ -65,7 +65,7 @@ class Untrust(Command):
         parser.add_argument("--path", metavar="FOLDER", help="the board's folder, which need not be there any more")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
-        root = Path(context.folder / args.path) if args.path else find_root(context.folder, context.environ)
+        root = context.folder / args.path if args.path else Path(find_root(context.folder, context.environ))
         gone = trust_store(context.environ).remove(str(root.resolve()))
         return Answer(
             data=lambda: {"root": str(root.resolve()), "removed": [grant.fields() for grant in gone]},

@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, positive
 from lattice.cli.render import JsonTexts, Terminal, line, table
-from lattice.cli.runs import refreshed, state
+from lattice.cli.runs import refreshed, refreshed_documents, state, with_states
 from lattice.commands.board import Board
-from lattice.commands.graph import blocked, ready
-from lattice.commands.history import moment
-from lattice.commands.queries import Found, Listing, Match, Search, saved_queries
+from lattice.commands.queries import Listing, Match, Search, saved_queries
 from lattice.core.actors import actor_text
 from lattice.core.query import (
     CUSTOM,
@@ -31,6 +28,10 @@ from lattice.core.summary import Summary
 from lattice.core.task import compact_shape
 from lattice.errors import UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class List(Command):
     description = (
@@ -40,7 +41,7 @@ class List(Command):
         "  -TERM or !TERM       what does not fit: -tag:wip\n"
         "  FIELD:<VALUE         < <= > >= for grades, numbers and times: priority:>=high updated:<2d\n"
         '  "some words"         in the title or the description\n'
-        "  @NAME                a query of `queries` in .lattice/config.json"
+        "  @NAME                a query saved with lattice query save"
     )
     examples = (
         "lattice list --status review --status planned --not-tag wip",
@@ -70,20 +71,21 @@ class List(Command):
         board = context.board
         columns = _columns(args.columns)
         query = _query(args, board)
-        at = moment(board, args.at) if args.at is not None else None
-        listing = Listing(query, args.sort, args.limit, args.include_archived, snapshots=args.json, at=at)
-        asked: list[Found] = []
-
-        def read() -> Sequence[Summary]:
-            asked.append(listing.run(board, context.environ.get("LATTICE_ACTOR")))
-            return asked[-1].rows
-
-        rows = refreshed(board, read)
+        at = _moment(board, args.at) if args.at is not None else None
+        listing = Listing(query, args.sort, args.limit, args.include_archived, at=at)
+        me = context.environ.get("LATTICE_ACTOR")
+        said = tuple(warnings(query, board.config))
+        if args.json:
+            documents = refreshed_documents(board, lambda: listing.documents(board, me))
+            texts = [with_states(board, document) for document in documents]
+            data = [compact_shape(json.loads(text)) for text in texts] if args.compact else JsonTexts(texts)
+            return Answer(data=lambda: data, text=lambda _: "", quiet="", warnings=said)
+        rows = refreshed(board, lambda: listing.run(board, me))
         return Answer(
-            data=lambda: _data(board, asked[-1], brief=args.compact),
+            data=list,
             text=lambda terminal: _table(board, rows, terminal, columns),
             quiet="\n".join(row.name for row in rows),
-            warnings=tuple(warnings(query, board.config)),
+            warnings=said,
         )
 
 
@@ -124,6 +126,8 @@ class Ready(Command):
         parser.add_argument("--limit", type=positive, metavar="N", help="at most so many")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
+        from lattice.commands.graph import ready  # a listing without the graph does without
+
         board = context.board
         rows = ready(board, args.status or (), args.limit)
         return Answer(
@@ -138,6 +142,8 @@ class Waits(Command):
     examples = ("lattice blocked", "lattice blocked --json")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
+        from lattice.commands.graph import blocked  # as above
+
         found = blocked(context.board)
         cells = [
             [row.name, row.status, row.title, choices_of(waiting.blockers)]
@@ -159,6 +165,12 @@ class Waits(Command):
             quiet="\n".join(waiting.row.name for waiting in found.waiting),
             warnings=tuple(found.warnings()),
         )
+
+
+def _moment(board: Board, text: str) -> str:
+    from lattice.commands.history import moment  # the present does without
+
+    return moment(board, text)
 
 
 def short(row: Summary) -> dict[str, Any]:
@@ -199,17 +211,23 @@ def _columns(text: str | None) -> tuple[str, ...]:
 
 def _table(board: Board, rows: Sequence[Summary], terminal: Terminal, columns: Sequence[str]) -> str:
     if columns:
-        cells = [[line(_cell(name, row)) for name in columns] for row in rows]
+        cells = [[line(_cell(name, row, terminal)) for name in columns] for row in rows]
         flexible = columns.index("title") if "title" in columns else len(columns) - 1
         return table(cells, terminal, flexible, [line(name.upper()) for name in columns]) if rows else "No tasks."
     heads = ("TASK", "STATUS", "PRIORITY", "TYPE", "TITLE", "ASSIGNED", "RUNS")
     shown = len(heads) if any(row.active_processes for row in rows) else len(heads) - 1
     table_rows = [_row(board, row)[:shown] for row in rows]
-    return table(table_rows, terminal, heads.index("TITLE"), heads[:shown]) if rows else "No tasks."
+    if not rows:
+        return "No tasks."
+    first_to_go = [heads.index(name) for name in ("TYPE", "ASSIGNED", "PRIORITY", "RUNS", "STATUS")]
+    return table(table_rows, terminal, heads.index("TITLE"), heads[:shown], first_to_go)
 
 
-def _cell(name: str, row: Summary) -> str:
-    return row.name if name == "id" else read_field(name, row)
+def _cell(name: str, row: Summary, terminal: Terminal) -> str:
+    if name == "id":
+        return row.name
+    text = read_field(name, row)
+    return terminal.when(text) if name in FIELDS and FIELDS[name].kind == "time" else text
 
 
 def _row(board: Board, row: Summary) -> list[str]:
@@ -217,21 +235,6 @@ def _row(board: Board, row: Summary) -> list[str]:
     assigned = actor_text(row.assigned_to) + (" [archived]" if row.archived else "")
     cells = (row.name, row.status, row.priority, row.type, row.title, assigned, runs)
     return [line(cell) for cell in cells]
-
-
-def _data(board: Board, found: Found, *, brief: bool) -> object:
-    if brief:
-        return [compact_shape(json.loads(text)) for text in found.snapshots]
-    pairs = zip(found.rows, found.snapshots, strict=True)
-    return JsonTexts(tuple(_with_states(board, row, text) if row.active_processes else text for row, text in pairs))
-
-
-def _with_states(board: Board, row: Summary, text: str) -> str:
-    """The snapshot with the true state of its runs."""
-    shape = json.loads(text)
-    for run, fields in zip(row.active_processes, shape["active_processes"], strict=True):
-        fields["state"] = state(board, run)
-    return json.dumps(shape, sort_keys=True, indent=2)
 
 
 def _matches(found: Sequence[Match], terminal: Terminal) -> str:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 from lattice import __version__
-from lattice.cli.render import envelope, line, refusal, terminal_of, warn, write
+from lattice.cli.render import envelope, line, refusal, terminal_of, warn, write, write_parts
+from lattice.core.record import NamedTuple
 from lattice.errors import LatticeError, NotFound, UsageError, nearest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lattice.cli.arguments import Command
 
+NO_PAGER = "--no-pager"
 EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141  # what a shell sees of a program that SIGPIPE ended
@@ -41,6 +41,9 @@ COMMANDS: Mapping[str, Entry] = {
     "create": Entry("lattice.cli.tasks", "Create", "Create a task", _TASKS),
     "show": Entry("lattice.cli.queries", "Show", "Show a task, its runs and its history", _TASKS),
     "list": Entry("lattice.cli.lists", "List", "List tasks, by filters or a query", _TASKS),
+    "query save": Entry("lattice.cli.saved_queries", "QuerySave", "Save a query under a name", _TASKS),
+    "query list": Entry("lattice.cli.saved_queries", "QueryList", "List the saved queries", _TASKS),
+    "query remove": Entry("lattice.cli.saved_queries", "QueryRemove", "Remove a saved query", _TASKS),
     "search": Entry("lattice.cli.lists", "Find", "Search in the text of tasks", _TASKS),
     "ready": Entry("lattice.cli.lists", "Ready", "List what can be begun now", _TASKS),
     "blocked": Entry("lattice.cli.lists", "Waits", "List what waits, and for what", _TASKS),
@@ -99,14 +102,31 @@ COMMANDS: Mapping[str, Entry] = {
     "weather": Entry("lattice.cli.stats", "Weather", "Show the day's digest", _BOARD),
     "import": Entry("lattice.cli.transfer", "Import", "Take over tasks from another tool", _BOARD),
     "export": Entry("lattice.cli.transfer", "Export", "Write the board as JSON, CSV or Markdown", _BOARD),
-    "worker list": Entry("lattice.cli.worker", "WorkerList", "List the workers there are", _WORKERS),
-    "worker check": Entry("lattice.cli.worker", "WorkerCheck", "Check that workers could run", _WORKERS),
+    "worker list": Entry("lattice.cli.worker_definitions", "WorkerList", "List the workers there are", _WORKERS),
+    "worker check": Entry("lattice.cli.worker_definitions", "WorkerCheck", "Check that workers could run", _WORKERS),
     "worker run": Entry("lattice.cli.worker", "WorkerRun", "Run a worker on a task", _WORKERS),
-    "worker ps": Entry("lattice.cli.worker", "WorkerPs", "List the runs, as they are now", _WORKERS),
-    "worker show": Entry("lattice.cli.worker", "WorkerShow", "Show a run: its commit, its end and why", _WORKERS),
-    "worker logs": Entry("lattice.cli.worker", "WorkerLogs", "Print what a run said", _WORKERS),
-    "worker wait": Entry("lattice.cli.worker", "WorkerWait", "Wait for the end of a run", _WORKERS),
+    "worker ps": Entry("lattice.cli.worker_views", "WorkerPs", "List the runs, as they are now", _WORKERS),
+    "worker why": Entry("lattice.cli.worker_why", "WorkerWhy", "Show all that a run's verdict hung on", _WORKERS),
+    "worker show": Entry("lattice.cli.worker_views", "WorkerShow", "Show a run: its commit, its end and why", _WORKERS),
+    "worker logs": Entry("lattice.cli.worker_logs", "WorkerLogs", "Print what a run said", _WORKERS),
+    "worker wait": Entry("lattice.cli.worker_wait", "WorkerWait", "Wait for the end of a run", _WORKERS),
+    "worker top": Entry("lattice.cli.worker_top", "WorkerTop", "Watch the runs, live on the whole screen", _WORKERS),
+    "worker history": Entry("lattice.cli.worker_history", "WorkerHistory", "List the runs that ended", _WORKERS),
+    "worker start": Entry("lattice.cli.worker_external", "WorkerStart", "Begin a run of your own", _WORKERS),
+    "worker heartbeat": Entry("lattice.cli.worker_external", "WorkerHeartbeat", "Say that your run lives", _WORKERS),
+    "worker complete": Entry("lattice.cli.worker_external", "WorkerComplete", "Say that your run succeeded", _WORKERS),
+    "worker fail": Entry("lattice.cli.worker_external", "WorkerFail", "Say that your run failed", _WORKERS),
     "worker stop": Entry("lattice.cli.worker", "WorkerStop", "Ask a run to end", _WORKERS),
+    "worker queue": Entry("lattice.cli.worker_queue", "WorkerQueue", "List the runs that wait", _WORKERS),
+    "worker cancel": Entry("lattice.cli.worker_queue", "WorkerCancel", "Take a run out of the queue", _WORKERS),
+    "worker diff": Entry("lattice.cli.worker_code", "WorkerDiff", "Show what a run changed", _WORKERS),
+    "worker merge": Entry("lattice.cli.worker_code", "WorkerMerge", "Merge a run's branch", _WORKERS),
+    "worker discard": Entry("lattice.cli.worker_code", "WorkerDiscard", "Delete a run's branch, and keep it", _WORKERS),
+    "worker salvage": Entry("lattice.cli.worker_code", "WorkerSalvage", "List, show, drop what was kept", _WORKERS),
+    "worker triggers": Entry("lattice.cli.worker_triggers", "WorkerTriggers", "Say what starts by itself", _WORKERS),
+    "worker trust": Entry("lattice.cli.worker_triggers", "WorkerTrust", "Let a worker start by itself", _WORKERS),
+    "worker untrust": Entry("lattice.cli.worker_triggers", "WorkerUntrust", "Let it start by itself no more", _WORKERS),
+    "worker sweep": Entry("lattice.cli.worker_triggers", "WorkerSweep", "Start workers on what is due", _WORKERS),
     "worker gc": Entry("lattice.cli.worker", "WorkerGc", "Clear away what dead runs left", _WORKERS),
 }
 EXAMPLES = ("lattice init", 'lattice create "Fix the parser" --actor human:ann', "lattice list", "lattice show LAT-1")
@@ -139,7 +159,7 @@ def _answer(words: Sequence[str]) -> int:
     command, summary = _command(name)
     parser = build(name, command, summary)
     if _asks_help(rest):
-        write(sys.stdout, parser.format_help())
+        _print(parser.format_help(), paged=NO_PAGER not in rest)
         return 0
     args = parser.understand(rest)
     context = Context(os.environ, _here(), terminal_of(sys.stdout, os.environ))
@@ -147,27 +167,38 @@ def _answer(words: Sequence[str]) -> int:
     if isinstance(answer, int):
         return answer
     if args.json:
-        write(sys.stdout, envelope(answer.data(), answer.warnings, ok=answer.ok, beside=answer.beside))
+        write_parts(sys.stdout, envelope(answer.data(), answer.warnings, ok=answer.ok, beside=answer.beside))
         return int(answer.exit_status)
     text = answer.quiet if args.quiet else answer.text(context.terminal)
-    write(sys.stdout, f"{text}\n" if text else "")
+    _print(f"{text}\n" if text else "", paged=not (args.quiet or args.no_pager))
     warn(answer.warnings)
     return int(answer.exit_status)
+
+
+def _print(text: str, *, paged: bool) -> None:
+    """Write an answer for people; on a terminal `paged`, where it is longer than the screen."""
+    if paged and sys.stdout is not None and sys.stdout.isatty():
+        from lattice.cli import pager  # what goes to a program or to a file does without
+
+        pager.show(sys.stdout, text, os.environ)
+    else:
+        write(sys.stdout, text)
 
 
 def _command(name: str) -> tuple[Command, str]:
     """The command of this name, of the table or of a plugin, and its summary. Raises PluginError."""
     entry = COMMANDS.get(name)
     if entry is not None:
-        return getattr(import_module(entry.module), entry.kind)(), entry.summary
+        module = __import__(entry.module, fromlist=[entry.kind])  # importlib imports warnings, and no command needs it
+        return getattr(module, entry.kind)(), entry.summary
     from lattice.cli import plugins  # only a word that is not in the table pays for reading what is installed
 
     return plugins.load(name)
 
 
-def _here() -> Path:
+def _here() -> str:
     try:
-        return Path.cwd()
+        return os.getcwd()
     except FileNotFoundError:
         raise NotFound("The working folder does not exist any more.", hint="Change into one that does.") from None
 
@@ -178,7 +209,7 @@ def _command_in(words: Sequence[str]) -> tuple[str | None, list[str]]:
         return None, list(words)
     first, rest = words[0], list(words[1:])
     if first == "help":
-        return (None, ["--help"]) if not rest else _command_in([*rest, "--help"])
+        return (None, [*rest, "--help"]) if rest in ([], [NO_PAGER]) else _command_in([*rest, "--help"])
     if first.startswith("-"):
         raise UsageError(f"{first[:80]!r} stands before the command.", hint="Options follow it: lattice list --json")
     if first in COMMANDS:
@@ -231,8 +262,12 @@ def _overview(words: Sequence[str]) -> int:
     if group is None:
         lines += ["", "Examples:", *(f"  {example}" for example in EXAMPLES)]
     asked = "--help" in words or "-h" in words
-    write(sys.stdout if asked else sys.stderr, "\n".join(lines) + "\n")
-    return 0 if asked else UsageError.exit_status
+    page = "\n".join(lines) + "\n"
+    if not asked:
+        write(sys.stderr, page)
+        return UsageError.exit_status
+    _print(page, paged=NO_PAGER not in words)
+    return 0
 
 
 def _refuse(error: LatticeError, as_json: bool) -> int:

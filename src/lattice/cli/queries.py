@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, add_task
 from lattice.cli.history import described
 from lattice.cli.render import Terminal, line
 from lattice.cli.runs import refreshed, snapshot, state
 from lattice.commands.board import Board
-from lattice.commands.detail import Detail, Neighbours, neighbours, show
+from lattice.commands.detail import Detail, Neighbours, neighbours, show, text_files
 from lattice.core.actors import actor_text
 from lattice.core.codec import encode, parse
 from lattice.core.events import Event
 from lattice.core.task import ActiveRun, Task, compact
 from lattice.core.text import visible_prose
 from lattice.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Show(Command):
@@ -40,7 +43,7 @@ class Show(Command):
         detail = _fresh(board, args.task) if args.at is None else _past(board, args.task, args.at)
         near = Neighbours() if args.compact or args.quiet or args.at is not None else neighbours(board, detail.task)
         return Answer(
-            data=lambda: _compact_data(detail) if args.compact else _data(board, detail, near),
+            data=lambda: _compact_data(detail) if args.compact else _data(board, detail, near, full=args.full),
             text=lambda terminal: _page(board, detail, near, terminal, full=args.full, brief=args.compact),
             quiet=detail.task.name,
             warnings=near.warnings,
@@ -64,7 +67,7 @@ def _fresh(board: Board, ref: str) -> Detail:
     return details[-1]
 
 
-def _data(board: Board, detail: Detail, near: Neighbours) -> dict[str, Any]:
+def _data(board: Board, detail: Detail, near: Neighbours, *, full: bool) -> dict[str, Any]:
     shape = snapshot(board, detail.task)
     shape["relationships_enriched"] = [
         edge | {"target_title": near.titles.get(edge["target_task_id"])} for edge in shape["relationships_out"]
@@ -77,12 +80,23 @@ def _data(board: Board, detail: Detail, near: Neighbours) -> dict[str, Any]:
     shape["artifact_info"] = [
         {key: meta.get(key) for key in ("id", "role", "title", "type")} | _missing(meta) for meta in detail.artifacts
     ]
-    for key, folder in (("plan_path", "plans"), ("notes_path", "notes")):
-        path = f"{folder}/{detail.task.id}.md"
-        if (board.folder / path).is_file():
-            shape[key] = path
+    shape |= text_files(board, detail.task)
     shape["valid_transitions"] = list(detail.valid_transitions)
+    shape |= _reopened(detail)
+    if full:
+        shape["_full"] = True  # as the earlier tool marks it
     return shape
+
+
+def _reopened(detail: Detail) -> dict[str, Any]:
+    if detail.latest_reopen is None:
+        return {}
+    event, move = detail.latest_reopen
+    date, by = event.ts[:10], actor_text(event.actor)
+    return {
+        "latest_reopen": {"ts": event.ts, "date": date, "actor": by, "from": move.from_, "to": move.to},
+        "reopened_warning": f"Previously completed, reset on {date} by {by}",  # the earlier tool's words
+    }
 
 
 def _edges(task: Task, near: Neighbours) -> list[str]:
@@ -121,7 +135,7 @@ def _page(board: Board, detail: Detail, near: Neighbours, terminal: Terminal, *,
     lines += _runs(board, task, terminal)
     lines += _belongings(board, detail, near, terminal)
     lines += ["", terminal.styled("Events (latest first):", "heading")]
-    lines += [f"  {described(event, full=full)}" for event in reversed(detail.events)]
+    lines += [f"  {described(event, terminal, full=full)}" for event in reversed(detail.events)]
     return "\n".join(lines)
 
 
@@ -135,10 +149,10 @@ def _head(task: Task, detail: Detail, terminal: Terminal) -> list[str]:
         "  ".join([status, *grades, f"Type: {line(task.type)}"]),
         f"  Next: {line(' | '.join(detail.valid_transitions) or 'nothing; this is an end')}",
         f"Assigned: {line(actor_text(task.assigned_to))}  Created by: {line(actor_text(task.created_by))}",
-        f"Created: {line(task.created_at)}  Updated: {line(task.updated_at)}",
+        f"Created: {line(terminal.when(task.created_at))}  Updated: {line(terminal.when(task.updated_at))}",
     ]
     if task.done_at:
-        lines.append(f"Done: {line(task.done_at)}")
+        lines.append(f"Done: {line(terminal.when(task.done_at))}")
     if task.tags:
         lines.append(f"Tags: {line(', '.join(task.tags))}")
     counts = [("Comments", task.comment_count), ("Reopened", task.reopened_count)]
@@ -155,7 +169,8 @@ def _runs(board: Board, task: Task, terminal: Terminal) -> list[str]:
 
 
 def _run(board: Board, run: ActiveRun, terminal: Terminal) -> str:
-    since = f"since {run.started_at}" if run.started_at else f"requested {run.requested_at}"
+    began = terminal.when(run.started_at or run.requested_at)
+    since = f"since {began}" if run.started_at else f"requested {began}"
     by = f"by {actor_text(run.actor)}"
     on = f"on {run.host}" if run.host else ""
     parts = [line(part) for part in (run.run_id, run.process_type, since, by, on) if part]
@@ -165,7 +180,6 @@ def _run(board: Board, run: ActiveRun, terminal: Terminal) -> str:
 def _belongings(board: Board, detail: Detail, near: Neighbours, terminal: Terminal) -> list[str]:
     """What hangs on the task: artifacts, evidence, edges, branches, and its files of free text."""
     task = detail.task
-    files = [f"{folder}/{task.id}.md" for folder in ("plans", "notes")]
     artifacts = [
         f'{meta["id"]} "{meta.get("title") or "?"}" ({meta.get("type") or "description missing"})'
         + (f"  role: {meta['role']}" if meta.get("role") else "")
@@ -176,7 +190,7 @@ def _belongings(board: Board, detail: Detail, near: Neighbours, terminal: Termin
         "Evidence": [f"{ref.role}: {ref.source_type} {ref.id}" for ref in task.evidence_refs if ref.role],
         "Relationships": _edges(task, near),
         "Branches": [f"{link.branch} ({link.repo})" if link.repo else link.branch for link in task.branch_links],
-        "Files": [file for file in files if (board.folder / file).is_file()],
+        "Files": list(text_files(board, task).values()),
     }
     lines: list[str] = []
     for title, items in sections.items():

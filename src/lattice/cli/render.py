@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TextIO
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from lattice.core.pretty import ITEM_PAD
 from lattice.core.record import Record
 from lattice.core.text import visible
 from lattice.errors import StorageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 STYLES: Mapping[str, str] = {
     "in_progress": "36",
@@ -29,40 +34,77 @@ STYLES: Mapping[str, str] = {
 }
 """What a word means, as an ANSI style. A word that is not here has none."""
 
-COLUMNS_MIN = 40
+COLUMNS_MIN = 10
 
 
 class Terminal(Record):
-    """What standard output can show. `columns` is None where it is no terminal, and nothing is cut."""
+    """What standard output can show.
+
+    `columns` is None where it is no terminal, and nothing is cut; `now_ms`, where it is one, tells how long ago
+    something was.
+    """
 
     colour: bool = False
     columns: int | None = None
+    now_ms: int | None = None
 
     def styled(self, text: str, meaning: str | None = None) -> str:
         """`text` in the style of `meaning`, by default its own; unchanged where there is no colour."""
         style = STYLES.get(meaning or text.strip())
         return f"\x1b[{style}m{text}\x1b[0m" if self.colour and style else text
 
+    def when(self, moment: str) -> str:
+        """A moment of the log: for a person how long ago it was, `2 h ago`; for a program as it stands there."""
+        if self.now_ms is None:
+            return moment
+        from lattice.core.moments import ago  # a program, which reads no such words, does without the calendar
+
+        return ago(moment, self.now_ms)
+
 
 def terminal_of(stream: TextIO | None, environ: Mapping[str, str]) -> Terminal:
     """What `stream` can show."""
-    if stream is None or not stream.isatty():
+    if stream is None:
         return Terminal()
+    is_terminal = stream.isatty()
+    colour = _colour(is_terminal, environ)
+    if not is_terminal:
+        return Terminal(colour)
     try:
         columns = os.get_terminal_size(stream.fileno()).columns or 80
     except OSError:
         columns = 80
-    colour = not environ.get("NO_COLOR") and environ.get("TERM", "") not in ("", "dumb")
-    return Terminal(colour, max(columns, COLUMNS_MIN))
+    return Terminal(colour, max(columns, COLUMNS_MIN), time.time_ns() // 1_000_000)
+
+
+def _colour(is_terminal: bool, environ: Mapping[str, str]) -> bool:
+    """Whether to colour: https://no-color.org before https://force-color.org, before https://bixense.com/clicolors."""
+    if environ.get("NO_COLOR"):
+        return False
+    forced = [value for name in ("FORCE_COLOR", "CLICOLOR_FORCE") if (value := environ.get(name))]
+    if forced:
+        return any(value not in ("0", "false") for value in forced)
+    return is_terminal and environ.get("CLICOLOR") != "0" and environ.get("TERM", "") not in ("", "dumb")
 
 
 def write(stream: TextIO | None, text: str) -> None:
     """Write `text` whole, as UTF-8 in every locale. Raises BrokenPipeError; StorageError where it finds no room."""
+    write_parts(stream, [encoded(text)])
+
+
+def encoded(text: str) -> bytes:
+    """`text` as every answer is written: in UTF-8, whatever is in it."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def write_parts(stream: TextIO | None, parts: Iterable[bytes]) -> None:
+    """Write these bytes, one after the other. Raises as `write` does."""
     if stream is None:
         return
     try:
         stream.flush()
-        stream.buffer.write(text.encode("utf-8", "backslashreplace"))
+        for part in parts:
+            stream.buffer.write(part)
         stream.buffer.flush()
     except BrokenPipeError:
         _abandon(stream)
@@ -83,24 +125,31 @@ def _abandon(stream: TextIO) -> None:
 
 
 class JsonTexts(Record):
-    """An array in an answer whose items are JSON text already: sorted keys, two spaces."""
+    """An array in an answer whose items are JSON text already, each with the spaces that it has there (`ITEM_PAD`)."""
 
-    items: tuple[str, ...]
+    items: Sequence[bytes]
 
 
 def envelope(
     data: object, warnings: Sequence[str] = (), *, ok: bool = True, beside: Mapping[str, object] | None = None
-) -> str:
-    """The JSON form of an answer."""
+) -> Iterator[bytes]:
+    """The JSON form of an answer, in parts: a long one is not put together first."""
     shape: dict[str, object] = {**(beside or {}), "ok": ok, "data": [] if isinstance(data, JsonTexts) else data}
     if warnings:
         shape["warnings"] = list(warnings)
-    text = _json(shape)
+    text = _json(shape).encode("ascii")
     if not isinstance(data, JsonTexts) or not data.items:
-        return text
-    items = ",\n".join(f"    {item}".replace("\n", "\n    ") for item in data.items)
+        yield text
+        return
     # Nothing else begins a line like that: deeper members have more spaces, and texts no line breaks.
-    return text.replace('\n  "data": []', f'\n  "data": [\n{items}\n  ]', 1)
+    before, empty, after = text.partition(b'\n  "data": []')
+    yield before + empty[:-1]
+    between = f"\n{ITEM_PAD}".encode()
+    for item in data.items:
+        yield between
+        yield item
+        between = f",\n{ITEM_PAD}".encode()
+    yield b"\n  ]" + after
 
 
 def refusal(error: Mapping[str, object]) -> str:
@@ -121,40 +170,74 @@ def width(text: str) -> int:
     """Columns that `text` takes on a terminal."""
     if text.isascii():
         return len(text)
-    import unicodedata  # only text beyond ASCII pays for it
+    from lattice.cli.columns import clusters  # only text beyond ASCII pays for it
 
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(columns for _, columns in clusters(text))
 
 
 def cut(text: str, columns: int) -> str:
     """`text` in at most `columns` columns; what is left out is marked with an ellipsis."""
     if width(text) <= columns:
         return text
-    kept = text[:columns]
-    while kept and width(kept) > columns - 1:
-        kept = kept[:-1]
-    return f"{kept}…" if columns > 0 else ""
+    if columns <= 0:
+        return ""
+    if text.isascii():
+        return f"{text[: columns - 1]}…"
+    from lattice.cli.columns import clusters  # as above
+
+    kept, used = "", 0
+    for cluster, more in clusters(text):
+        if used + more > columns - 1:
+            break
+        kept, used = kept + cluster, used + more
+    return f"{kept}…"
 
 
-def table(rows: Sequence[Sequence[str]], terminal: Terminal, flexible: int, heads: Sequence[str] = ()) -> str:
-    """Rows in aligned columns. On a terminal there are `heads`, and the `flexible` column is cut to fit."""
+def table(
+    rows: Sequence[Sequence[str]],
+    terminal: Terminal,
+    flexible: int,
+    heads: Sequence[str] = (),
+    first_to_go: Sequence[int] = (),
+) -> str:
+    """Rows in aligned columns. On a terminal there are `heads`, and no line is wider than it.
+
+    What does not fit is taken from the `flexible` column, then from other long ones; then columns are left out:
+    those of `first_to_go` in this order, then from the last to the second. The first is what a row is called by.
+    """
     shown = [list(heads), *map(list, rows)] if heads and terminal.columns else list(map(list, rows))
     if not shown:
         return ""
-    widths = [max(map(width, column)) for column in zip(*shown, strict=True)]
+    widths = dict(enumerate(max(map(width, column)) for column in zip(*shown, strict=True)))
     if terminal.columns:
-        others = sum(widths) - widths[flexible] + 2 * (len(widths) - 1)
-        widths[flexible] = min(widths[flexible], max(terminal.columns - others, 10))
+        from lattice.cli.columns import fitted  # a program, which gets all of it, does without
+
+        widths = fitted(widths, terminal.columns, flexible, first_to_go)
+    last = max(widths)
     lines = []
     for place, row in enumerate(shown):
+        is_head = place == 0 and len(shown) > len(rows)
         cells = []
-        for at, cell in enumerate(row):
-            text = cut(cell, widths[at]) if at == flexible and terminal.columns else cell
-            padded = text + " " * (widths[at] - width(text)) if at < len(row) - 1 else text
-            is_head = place == 0 and len(shown) > len(rows)
+        for at, columns in widths.items():
+            text = cut(row[at], columns)
+            padded = text if at == last else text + " " * (columns - width(text))
             cells.append(terminal.styled(padded, "faint" if is_head else None))
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def span(seconds: float | None) -> str:
+    """A length of time in two units at most."""
+    if seconds is None:
+        return "-"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    if whole < 7200:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def warn(warnings: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import argparse
 from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.cli.render import Terminal, line, table
 from lattice.commands import sessions
-from lattice.commands.sessions import Session
+from lattice.commands.session_files import Session
 
 _SHOWN = ("base_name", "framework", "model", "name", "serial", "session")
 
@@ -85,7 +85,10 @@ class SessionEnd(Command):
 
 
 def _table(found: list[Session], terminal: Terminal) -> str:
-    keys = ("name", "model", "framework", "agent_type", "last_active")
-    rows = [[line(session.get(key) or "-") for key in keys] for session in found]
+    keys = ("name", "model", "framework", "agent_type")
+    rows = [
+        [*(line(session.get(key) or "-") for key in keys), line(terminal.when(str(session.get("last_active") or "-")))]
+        for session in found
+    ]
     heads = ("SESSION", "MODEL", "FRAMEWORK", "TYPE", "LAST ACTIVE")
     return table(rows, terminal, 1, heads) if rows else "No active sessions."

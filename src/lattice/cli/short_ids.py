@@ -6,7 +6,7 @@ import argparse
 
 from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.commands import short_ids
-from lattice.commands.short_ids import Codes
+from lattice.commands.settings import Settings
 
 MIGRATION = "agent:lattice-migration"
 
@@ -64,7 +64,7 @@ def _add_code(parser: Parser) -> None:
     parser.add_argument("--force", action="store_true", help="also where there is another")
 
 
-def _answer(codes: Codes, what: str, code: str | None) -> Answer:
+def _answer(codes: Settings, what: str, code: str | None) -> Answer:
     text = f"{what} set to {code}." if codes.changed else f"{what} is already {code}."
     return Answer(
         data=lambda: {

@@ -130,10 +130,10 @@ def _page(task: Task, found: list[tuple[Comment, list[Comment]]], terminal: Term
 
 def _lines(comment: Comment, indent: str, terminal: Terminal) -> Iterator[str]:
     marks = [f"role: {comment.role}"] if comment.role else []
-    marks += [f"edited {comment.edits[-1].edited_at}"] if comment.edits else []
+    marks += [f"edited {terminal.when(comment.edits[-1].edited_at)}"] if comment.edits else []
     marks += [f"deleted by {actor_text(comment.deleted_by)}"] if comment.deleted else []
     said = "".join(f"  [{line(mark)}]" for mark in marks)
-    head = f"{line(actor_text(comment.author))}  {line(comment.created_at)}{said}"
+    head = f"{line(actor_text(comment.author))}  {line(terminal.when(comment.created_at))}{said}"
     yield f"{indent}{head}  {terminal.styled(comment.id, 'faint')}"
     if not comment.deleted:
         yield from (f"{indent}  {text}" for text in visible_prose(comment.body).split("\n"))

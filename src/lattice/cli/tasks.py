@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, add_task, read_stdin
 from lattice.cli.render import line
@@ -18,6 +16,10 @@ from lattice.core.events import UPDATABLE, AssignmentChanged, FieldUpdated, Stat
 from lattice.core.task import Task
 from lattice.errors import UsageError, choices
 from lattice.ledger import Written
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Create(Command):
@@ -116,7 +118,7 @@ class AddComment(Command):
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
         if (args.text is None) == (args.file is None):
             raise UsageError("Give the comment's TEXT, or --file FILE; one of the two.", hint="lattice comment --help")
-        body = args.text if args.file is None else _from_file(args.file, context.folder)
+        body = args.text if args.file is None else _from_file(args.file, context)
         if args.reply_to is None:
             written = _change(args, context, tasks.Comment(body, args.role))
         else:
@@ -240,5 +242,5 @@ def _as_logged(written: Written) -> dict[str, Any]:
     return parse(encode(written.events[0]))
 
 
-def _from_file(name: str, folder: Path) -> str:
-    return read_stdin("comment") if name == "-" else read_text_file(folder / name, "comment")
+def _from_file(name: str, context: Context) -> str:
+    return read_stdin("comment") if name == "-" else read_text_file(context.folder / name, "comment")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser
-from lattice.cli.render import Terminal, line, table, write
+from lattice.cli.progress import progress
+from lattice.cli.render import Terminal, line, table
 from lattice.commands import exports, imports
 from lattice.commands.imports import FORMATS, IN_PLACE, NAMED_MAX, Outcome, Report, Verified
 from lattice.errors import UsageError, choices, nearest
@@ -19,14 +18,13 @@ WOULD = {
     "created": "would be created", "extended": "would be continued", "unchanged": "unchanged",
     "diverged": "would be left as they are here",
 }  # fmt: skip
-SILENT_S = 1.0
-"""How long an import runs before it shows how far it is."""
 
 
 class Import(Command):
     writes = True
     description = (
-        "A second import of the same source changes nothing. Records that cannot be read stop it before\n"
+        "A second import takes over what changed at the source and not here; what changed on both sides stays as it\n"
+        "is here and is named. Records that cannot be read stop it before\n"
         "anything is written. What each format is, and what of it is kept:\n\n"
         "  lattice      a board of lattice-tracker or of ours: opens as it stands, and is only looked at\n"
         "  json         what lattice export --to json wrote: every event as it was\n"
@@ -53,9 +51,11 @@ class Import(Command):
         _check(args.format, FORMATS, "import")
         path = context.folder / args.path
         if args.format == IN_PLACE:
-            return _looked(imports.verify(path))
+            with progress(args, "tasks") as tell:
+                return _looked(imports.verify(path, tell))
         request = imports.Import(args.format, path, args.dry_run, args.skip_malformed)
-        report = request.run(context.board, context.sign(args), _progress(silent=args.json or args.quiet))
+        with progress(args, "tasks") as tell:
+            report = request.run(context.board, context.sign(args), tell)
         wrote = ("created", "extended")
         return Answer(
             data=lambda: _data(report),
@@ -66,8 +66,8 @@ class Import(Command):
 
 class Export(Command):
     description = (
-        "All of the board, archived tasks too. json holds every event and comes back by import as it was; csv\n"
-        "holds a task a row, without comments, history and artifacts; markdown is for people."
+        "All of the board, archived tasks too. json holds every event, and the resources and sessions, and comes back\n"
+        "by import as it was; csv holds a task a row, without comments, history and artifacts; markdown is for people."
     )
     examples = (
         "lattice export --to json board.json",
@@ -84,7 +84,8 @@ class Export(Command):
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
         _check(args.format, tuple(exports.WRITERS), "export")
-        export = exports.WRITERS[args.format](context.board)
+        with progress(args, "tasks") as tell:
+            export = exports.WRITERS[args.format](context.board, tell)
         left_out = f"Left out: {line(choices(export.left_out))}." if export.left_out else ""
         shape: dict[str, Any] = {"format": args.format, "tasks": export.tasks, "left_out": list(export.left_out)}
         if args.path == "-":
@@ -112,19 +113,6 @@ def _check(given: str, valid: Sequence[str], what: str) -> None:
         )
 
 
-def _progress(*, silent: bool) -> Callable[[int, int], None]:
-    """Tells a person how far an import is, once it takes longer than a moment."""
-    started = time.monotonic()
-    stream = sys.stderr
-    shown = not silent and stream is not None and stream.isatty()
-
-    def tell(done: int, total: int) -> None:
-        if shown and time.monotonic() - started > SILENT_S:
-            write(stream, f"\r{done} of {total} tasks" + ("\n" if done == total else ""))
-
-    return tell
-
-
 def _looked(found: Verified) -> Answer:
     problems = [finding.fields() for finding in found.findings]
     text = [f"{_tasks(found.tasks)} with {found.events} events; the board is used as it stands, nothing to convert."]
@@ -148,8 +136,11 @@ def _data(report: Report) -> dict[str, Any]:
         "dry_run": report.dry_run,
         "counts": {outcome: report.count(outcome) for outcome in WROTE},
         "tasks": [found.fields() for found in report.outcomes],
+        "resources": [found.fields() for found in report.beside if found.kind == "resource"],
+        "sessions": [found.fields() for found in report.beside if found.kind == "session"],
         "malformed": _places(account.malformed),
         "skipped": _places(account.skipped),
+        "conflicts": _places(account.conflicts),
         "adjusted": _places(account.adjusted),
         "mapped": [
             {"field": field, "from": from_, "to": to, "count": count}
@@ -169,11 +160,14 @@ def _page(report: Report, terminal: Terminal) -> str:
     parts = [terminal.styled(f"{_tasks(len(report.outcomes))} read: {', '.join(counts) or 'nothing to do'}", "heading")]
     made = [found for found in report.outcomes if found.outcome in ("created", "extended")]
     parts += _made(made, terminal)
+    beside = [f"  {found.kind} {line(found.name)}: {found.outcome}" for found in report.beside]
+    parts += _some([text for text in beside if not text.endswith("unchanged")])
     mapped = [f"{field} {from_} became {to} ({count}×)" for (field, from_, to), count in sorted(account.mapped.items())]
     dropped = [f"{name} ({count}×)" for name, count in sorted(account.dropped.items())]
     sections: Mapping[str, Sequence[str]] = {
         "Malformed": [f"{where}: {why}" for where, why in account.malformed],
         "Skipped": [f"{where}: {why}" for where, why in account.skipped],
+        "Changed on both sides, left as here": [f"{where}: {why}" for where, why in account.conflicts],
         "Adjusted": [f"{where}: {why}" for where, why in account.adjusted],
         "Values mapped": mapped,
         "Fields that have no place here": dropped,
@@ -185,7 +179,11 @@ def _page(report: Report, terminal: Terminal) -> str:
 
 
 def _made(made: Sequence[Outcome], terminal: Terminal) -> list[str]:
-    rows = [[found.short_id or "", found.outcome, line(found.title), line(found.where)] for found in made]
+    rows = [
+        [found.short_id or "", line(": ".join([found.outcome, *([", ".join(found.changes)] if found.changes else [])])),
+         line(found.title), line(found.where)]
+        for found in made
+    ]  # fmt: skip
     return _some([f"  {text}" for text in table(rows, terminal, 2).splitlines()])
 
 

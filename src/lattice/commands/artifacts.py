@@ -7,8 +7,6 @@ import json
 import os
 import re
 import stat
-from pathlib import Path
-from typing import Any
 
 from lattice.commands.board import Board, read_object
 from lattice.commands.tasks import check_role
@@ -19,9 +17,23 @@ from lattice.core.record import Record
 from lattice.core.task import Task
 from lattice.core.text import check_line, check_prose
 from lattice.core.workflow import check_choice
-from lattice.errors import Conflict, LatticeError, NotFound, StorageError, ValidationError, WriteUncertain
+from lattice.errors import (
+    Conflict,
+    InvalidId,
+    LatticeError,
+    NotFound,
+    StorageError,
+    ValidationError,
+    WriteUncertain,
+    did_you_mean_id,
+)
 from lattice.ledger import Signature, timestamp
 from lattice.store.files import disk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
 
 TYPES = ("conversation", "file", "log", "note", "prompt", "reference")
 PAYLOAD_BYTES_MAX = 100 << 20
@@ -93,6 +105,8 @@ class Attach(Record):
         if _URL.match(source):
             url = check_line(source, "URL", chars_max=4_000)
             return None, "reference", url[:1_000], {"url": url}
+        from pathlib import Path  # only an attach pays for it
+
         path = Path(source)
         return read_payload(path), "file", _safe_title(path.name), {}
 
@@ -194,9 +208,21 @@ def described(board: Board, artifact_id: str) -> dict[str, Any] | None:
     if not is_id("art", artifact_id):
         return None
     try:
-        return read_object(board.folder / "artifacts" / "meta" / f"{artifact_id}.json")
+        return read_object(board.path("artifacts", "meta", f"{artifact_id}.json"))
     except OSError:
         return None
+
+
+def find(board: Board, artifact_id: str) -> dict[str, Any]:
+    """An artifact's description. Raises NotFound, InvalidId."""
+    meta = described(board, artifact_id)
+    if meta is not None:
+        return meta
+    known = [path.stem for path in (board.folder / "artifacts" / "meta").glob("art_*.json")]
+    hint = did_you_mean_id(artifact_id, known, "See those of a task: lattice artifact list TASK")
+    if not is_id("art", artifact_id):
+        raise InvalidId(f"Invalid art id: {artifact_id[:80]!r}. Expected art_ and 26 characters of a ULID.", hint=hint)
+    raise NotFound(f"There is no artifact {artifact_id}.", hint=hint)
 
 
 def payload_of(board: Board, meta: dict[str, Any]) -> bytes | None:
@@ -204,7 +230,7 @@ def payload_of(board: Board, meta: dict[str, Any]) -> bytes | None:
     name = meta["payload"]["file"]
     if name is None:
         return None
-    data = disk.read(board.folder / "artifacts" / "payload" / Path(str(name)).name)
+    data = disk.read(board.path("artifacts", "payload", os.path.basename(str(name))))
     if data is None:
         raise NotFound(f"The payload of {meta['id']} is not on this machine.", hint="git keeps what is not sensitive.")
     return data

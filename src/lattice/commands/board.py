@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 from lattice.core.actors import parse_actor
 from lattice.core.codec import BadLine, parse
 from lattice.core.config import Config, parse_config
-from lattice.core.ids import is_id, parse_short_id
+from lattice.core.ids import is_id, near_short_ids, parse_short_id
 from lattice.core.text import check_line
 from lattice.errors import ConfigError, InvalidId, MissingActor, NotFound, NotInitialized, ValidationError
 from lattice.ledger import Ledger, Signature
 from lattice.store.files import disk
 from lattice.store.files.board import FileStore
-from lattice.store.protocol import Store
+from lattice.store.files.disk import StrPath
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from lattice.store.protocol import Store
 
 FOLDER = ".lattice"
 _PATH_SHOWN_MAX = 400
@@ -34,16 +39,33 @@ class SystemSource:
 
 
 class Board:
-    """What commands act on. `root` is the folder that holds `.lattice/`."""
+    """What commands act on. `root` is the folder that holds `.lattice/`, and `folder` is that one.
 
-    def __init__(self, root: Path, config: Config, store: Store | None = None) -> None:
-        self.root = root
-        self.folder = root / FOLDER
+    `path` is for what every command does: it knows names as text, since `pathlib` costs 5 ms to import.
+    """
+
+    def __init__(self, root: StrPath, config: Config, store: Store | None = None) -> None:
+        self._root = os.fspath(root)
+        self._folder = os.path.join(self._root, FOLDER)
         self.config = config
-        self.store = store if store is not None else FileStore(self.folder)
+        self.store = store if store is not None else FileStore(self._folder)
         self.ledger = Ledger(self.store, SystemSource())
         if config.raw.get("hooks"):
             self._watch()
+
+    @property
+    def root(self) -> Path:
+        from pathlib import Path  # as the class says
+
+        return Path(self._root)
+
+    @property
+    def folder(self) -> Path:
+        return self.root / FOLDER
+
+    def path(self, *names: str) -> str:
+        """The name of a file in `folder`."""
+        return os.path.join(self._folder, *names)
 
     def _watch(self) -> None:
         from lattice.commands.hooks import HookRunner  # a board without hooks does not pay for them
@@ -59,36 +81,44 @@ class Board:
             raise InvalidId(
                 f"Invalid task id: {ref[:80]!r}. Expected a short id such as {self.config.short_id_prefix or 'LAT'}-1, "
                 "or task_ and 26 characters.",
-                hint="See what there is: lattice list",
+                hint=self._hint(ref),
             )
         task_id = self.store.resolve(short_id)
         if task_id is None:
-            raise NotFound(f"Short ID {short_id!r} not found.", hint="See what there is: lattice list")
+            raise NotFound(f"Short ID {short_id!r} not found.", hint=self._hint(short_id))
         return task_id
 
+    def _hint(self, ref: str) -> str:
+        """What to do about a task that is not there: the short id that was meant, where a likely one is."""
+        likely = near_short_ids(ref, self.config.short_id_prefix) if self.config.short_id_prefix else ()
+        meant = next((short_id for short_id in likely if self.store.resolve(short_id) is not None), None)
+        return f"{f'Did you mean {meant}? ' if meant else ''}See what there is: lattice list"
 
-def find_root(start: Path, environ: Mapping[str, str]) -> Path:
+
+def find_root(start: StrPath, environ: Mapping[str, str]) -> str:
     """The folder that contains `.lattice/`: `LATTICE_ROOT`, else the nearest one upwards. Raises NotInitialized."""
     named = environ.get("LATTICE_ROOT")
     if named:
-        if (Path(named) / FOLDER).is_dir():
-            return Path(named)
+        if os.path.isdir(os.path.join(named, FOLDER)):
+            return named
         raise NotInitialized(f"LATTICE_ROOT is {named!r}, and there is no {FOLDER}/ in it.", hint="lattice init")
-    for folder in (start, *start.parents):
-        if (folder / FOLDER).is_dir():
+    folder, above = "", os.fspath(start)
+    while folder != above:
+        folder, above = above, os.path.dirname(above)
+        if os.path.isdir(os.path.join(folder, FOLDER)):
             return folder
     raise NotInitialized(f"There is no board here: no {FOLDER}/ in {start} or above it.", hint="lattice init")
 
 
-def open_board(start: Path, environ: Mapping[str, str]) -> Board:
+def open_board(start: StrPath, environ: Mapping[str, str]) -> Board:
     """The board for a working directory. Raises NotInitialized, ConfigError."""
     root = find_root(start, environ)
     return Board(root, read_config(root))
 
 
-def read_config(root: Path) -> Config:
+def read_config(root: StrPath) -> Config:
     """The settings of the board in `root`. Raises ConfigError, NotInitialized."""
-    path = root / FOLDER / "config.json"
+    path = os.path.join(root, FOLDER, "config.json")
     try:
         data = disk.read(path)
     except OSError as refused:
@@ -141,7 +171,7 @@ def signature(
     )
 
 
-def read_object(path: Path) -> dict[str, Any] | None:
+def read_object(path: StrPath) -> dict[str, Any] | None:
     """The JSON object in a file; None where it is missing or is none. Raises OSError."""
     data = disk.read(path)
     if data is None:

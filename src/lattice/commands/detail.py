@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from lattice.commands.artifacts import described
 from lattice.commands.board import Board
-from lattice.core.events import ArtifactAttached, Event
+from lattice.core.events import ArtifactAttached, Event, StatusChanged, is_earlier
 from lattice.core.record import Record
 from lattice.core.task import Task
 from lattice.core.workflow import valid_targets
 from lattice.errors import LogDamaged
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Incoming(Record):
@@ -34,7 +37,7 @@ class Neighbours(Record):
 def neighbours(board: Board, task: Task) -> Neighbours:
     """The neighbours of a task, archived ones included. Damage of another task's log is a warning here."""
     try:
-        with board.store.view(archived=True, settled=True) as view:
+        with board.store.view(archived=True) as view:
             edges = view.incoming(task.id)
             others = {edge.source for edge in edges} | {edge.target_task_id for edge in task.relationships_out}
             rows = {other: row for other in sorted(others) if (row := view.row(other)) is not None}
@@ -53,6 +56,21 @@ class Detail(Record):
     artifacts: tuple[dict[str, Any], ...]
     valid_transitions: tuple[str, ...]
 
+    @property
+    def latest_reopen(self) -> tuple[Event, StatusChanged] | None:
+        """The last move back to an earlier status, or None where there was none."""
+        for event in reversed(self.events):
+            if isinstance(event.body, StatusChanged) and is_earlier(event.body.to, event.body.from_):
+                return event, event.body
+        return None
+
+
+def text_files(board: Board, task: Task) -> dict[str, str]:
+    """The task's files of free text that are there: `plan_path`, `notes_path`, from the board's folder."""
+    home = "archive/" if task.archived else ""
+    paths = {f"{kind}_path": f"{home}{folder}/{task.id}.md" for kind, folder in (("plan", "plans"), ("notes", "notes"))}
+    return {name: path for name, path in paths.items() if os.path.isfile(board.path(path))}
+
 
 def show(board: Board, ref: str, at: str | None = None) -> Detail:
     """Everything about one task, now or at a moment. Raises InvalidId, NotFound, LogDamaged."""
@@ -60,6 +78,8 @@ def show(board: Board, ref: str, at: str | None = None) -> Detail:
     attached = [event.body for event in events if isinstance(event.body, ArtifactAttached)]
     artifacts = []
     for body in attached:
+        from lattice.commands.artifacts import described  # most tasks have none
+
         meta = described(board, body.artifact_id) or {"id": body.artifact_id, "title": None, "missing": True}
         artifacts.append({**meta, "role": body.role})
     return Detail(

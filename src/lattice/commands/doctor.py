@@ -8,17 +8,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from lattice.commands import session_files
 from lattice.commands.board import Board
 from lattice.core import integrity
 from lattice.core.events import ShortIdAssigned
 from lattice.core.ids import parse_short_id
-from lattice.core.integrity import Finding
+from lattice.core.integrity import Card, Finding
+from lattice.core.progress import Progress
 from lattice.core.record import Record
 from lattice.core.task import Task
 from lattice.errors import LatticeError, NotFound, ValidationError
 from lattice.ledger import Signature
-from lattice.store.files import disk, doctor, doctor_files, rebuild, scan
+from lattice.store.files import disk, doctor, doctor_files, rebuild, scan, twice
 from lattice.store.files.doctor import Seen
+from lattice.store.files.parallel import telling
+from lattice.store.files.resources import FileResources
 
 KEPT = "doctor"
 """The folder, below `.lattice/`, that keeps what a mend replaced."""
@@ -41,18 +45,20 @@ class Report(Record):
         return tuple(finding for finding in self.findings if finding.action is not None)
 
 
-Elsewhere = Callable[[dict[str, Task]], Iterable[Finding]]
+Elsewhere = Callable[[dict[str, Card]], Iterable[Finding]]
 """A look at what this layer does not know, given the tasks that are not archived: runs, and what they left."""
 
 
-def examine(board: Board, elsewhere: Elsewhere | None = None) -> Report:
+def examine(board: Board, elsewhere: Elsewhere | None = None, progress: Progress | None = None) -> Report:
     """Look at every file of the board. Changes nothing."""
-    seen = doctor.look(board.folder)
+    with telling(progress):
+        seen = doctor.look(board.folder)
     active = {task_id: task for task_id, task in seen.tasks.items() if task_id not in seen.archived}
     findings = [
         *seen.findings,
         *doctor.caches(board.folder, seen),
         *doctor_files.look(board.folder, seen, time.time()),
+        *session_files.look(board),
         *_edges(seen),
         *integrity.unknown_words(active, board.config),
         *_names(seen),
@@ -63,7 +69,7 @@ def examine(board: Board, elsewhere: Elsewhere | None = None) -> Report:
         tasks=len(seen.tasks.keys() | seen.damaged),
         events=seen.events,
         artifacts=_count(board.folder / "artifacts" / "meta", ".json"),
-        resources=_count(board.folder / "resources", ""),
+        resources=len(FileResources(board.folder).ids()),
     )
 
 
@@ -126,12 +132,25 @@ class Repair:
             case "snapshot", str(path), str(task_id):
                 return self._snapshot(path, task_id)
             case "torn", _, str(task_id):
-                with self.board.store.exclusive(task_id):  # Who opens a log for writing sets its torn end aside.
+                # Who opens a log for writing sets its torn end aside.
+                with self.board.store.exclusive(task_id, archived=True):
                     return "moved the torn end to events/torn/"
             case (("lifecycle" | "ids"), str(path), _):
                 return self._derived(path)
             case "renumber", _, str(task_id):
                 return self._renumber(task_id)
+            case twice.ACTION, _, str(task_id):
+                task = twice.unite(self.board.folder, task_id, self._keep)
+                return f"made one log; the task is {'archived' if task.archived else 'not archived'}"
+            case "resource", str(path), _:
+                return self._resource(path)
+            case "torn_resource", str(path), _:
+                FileResources(self.board.folder).set_aside_torn(Path(path).stem)
+                return "moved the torn end to events/torn/"
+            case "sessions", str(path), _:
+                self._keep(path)
+                session_files.rebuild_index(self.board)
+                return "written again"
             case "runs", _, _:
                 return self._runs()
             case action:
@@ -157,6 +176,13 @@ class Repair:
             rebuild.everything(self.board.folder)
             self._once["all"] = "written again"
         return self._once["all"]
+
+    def _resource(self, path: str) -> str:
+        self._keep(path)
+        if "resources" not in self._once:
+            FileResources(self.board.folder).rebuild()
+            self._once["resources"] = "written again"
+        return self._once["resources"]
 
     def _renumber(self, task_id: str) -> str:
         store, by = self.board.store, self.by
@@ -190,7 +216,10 @@ class Repair:
         return to
 
 
-_TURNS = ("torn", "aside", "snapshot", "renumber", "lifecycle", "ids", "runs")
+_TURNS = (
+    "torn", "torn_resource", twice.ACTION, "aside", "snapshot", "resource", "sessions", "renumber", "lifecycle",
+    "ids", "runs",
+)  # fmt: skip
 
 
 def _turn(finding: Finding) -> int:
@@ -213,9 +242,10 @@ def _count(folder: Path, ending: str) -> int:
 # Rebuilding
 
 
-def rebuild_all(board: Board) -> rebuild.Rebuilt:
+def rebuild_all(board: Board, progress: Progress | None = None) -> rebuild.Rebuilt:
     """Everything that is derived, from the logs. Raises LockTimeout, StorageError, OSError."""
-    return rebuild.everything(board.folder)
+    with telling(progress):
+        return rebuild.everything(board.folder)
 
 
 def rebuild_task(board: Board, ref: str) -> Task:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from lattice.commands.board import Board
 from lattice.commands.formats import board_json, csv_table, markdown
+from lattice.core.progress import Progress, told
 from lattice.core.record import Record
 from lattice.core.stats import History
 from lattice.errors import Conflict, StorageError
@@ -23,23 +25,30 @@ class Export(Record):
     left_out: tuple[str, ...]
 
 
-def _json(board: Board) -> Export:
-    shape = board_json.write(board)
+def _json(board: Board, progress: Progress | None = None) -> Export:
+    shape = board_json.write(board, progress)
     text = json.dumps(shape, sort_keys=True, indent=1) + "\n"
     return Export(text, len(shape["tasks"]), tuple(shape["left_out"]))
 
 
-def _csv(board: Board) -> Export:
-    tasks = [history.task for history in _histories(board)]
+def _csv(board: Board, progress: Progress | None = None) -> Export:
+    tasks = [history.task for history in _histories(board, progress)]
     return Export(csv_table.write(tasks), len(tasks), csv_table.NOT_HELD)
 
 
-def _markdown(board: Board) -> Export:
-    histories = _histories(board)
+def _markdown(board: Board, progress: Progress | None = None) -> Export:
+    histories = _histories(board, progress)
     return Export(markdown.write(histories, board.config), len(histories), ())
 
 
-WRITERS: Mapping[str, Callable[[Board], Export]] = {"json": _json, "csv": _csv, "markdown": _markdown}
+class Writer(Protocol):
+    """Makes a format's text, and tells how far it is."""
+
+    def __call__(self, board: Board, progress: Progress | None = None) -> Export:
+        """Read the whole board. Raises LogDamaged."""
+
+
+WRITERS: Mapping[str, Writer] = {"json": _json, "csv": _csv, "markdown": _markdown}
 
 
 def save(export: Export, path: Path, *, replace: bool) -> None:
@@ -56,6 +65,6 @@ def save(export: Export, path: Path, *, replace: bool) -> None:
         ) from None
 
 
-def _histories(board: Board) -> list[History]:
+def _histories(board: Board, progress: Progress | None) -> list[History]:
     ids = [task.id for archived in (False, True) for task in board.store.tasks(archived=archived)]
-    return [History(*board.store.history(task_id)) for task_id in sorted(ids)]
+    return [History(*board.store.history(task_id)) for task_id in told(sorted(ids), progress)]

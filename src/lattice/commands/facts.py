@@ -30,7 +30,8 @@ def facts(board: Board, task: Task, to: str) -> Facts:
     if task.status == REVIEWING and to in SENT_BACK_TO:
         found = found.replace(sent_back=times_sent_back(board.store.history(task.id)[1]))
     if limited(board, to):
-        occupied = sum(other.status == to and other.id != task.id for other in board.store.tasks())
+        with board.store.view() as view:  # The task itself is in another status, as its lock's holder knows.
+            occupied = view.count(to)
         found = found.replace(occupied=occupied)
     return found
 
@@ -49,14 +50,14 @@ def counting(board: Board, status: str) -> Iterator[None]:
     if not limited(board, status):
         yield
         return
-    with locked(board.folder / "locks" / "wip.lock"):
+    with locked(board.path("locks", "wip.lock")):
         yield
 
 
 def read_plan(board: Board, task: Task) -> str | None:
     """The text of the task's plan, or None where there is no file that can be read."""
     try:
-        data = disk.read(board.folder / "plans" / f"{task.id}.md")
+        data = disk.read(board.path("plans", f"{task.id}.md"))
     except OSError:
         return None
     return None if data is None else data[:PLAN_BYTES_MAX].decode("utf-8", "replace")
@@ -68,7 +69,7 @@ def note_resets(board: Board, events: tuple[Event, ...]) -> None:
         if not (isinstance(event.body, StatusChanged) and is_earlier(event.body.to, event.body.from_)):
             continue
         text = f"\n## Reset {event.ts[:10]} by {visible(actor_text(event.actor))}\n"
-        path = board.folder / "plans" / f"{event.task_id}.md"
+        path = board.path("plans", f"{event.task_id}.md")
         with contextlib.suppress(OSError):  # Free text beside the log: the move stands without it.
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
+from itertools import islice
 
-from lattice.commands import artifacts
 from lattice.commands.board import Board
 from lattice.commands.facts import counting, facts
 from lattice.core.actors import Actor, actor_text, same_actor
 from lattice.core.codec import dump
 from lattice.core.config import Config
 from lattice.core.events import ArtifactAttached, AssignmentChanged, CommentAdded, StatusChanged, TaskEvent
-from lattice.core.next import READY, candidates, ready, resumable
+from lattice.core.next import READY, candidates, may_take, resumable
 from lattice.core.record import Record
+from lattice.core.summary import Summary
 from lattice.core.task import EvidenceRef, Task
 from lattice.core.text import check_prose
 from lattice.core.workflow import NO_FACTS, REVIEWING, WORKING, Facts, change_status, path_to_work, valid_targets
@@ -33,6 +33,8 @@ from lattice.store.files.locks import locked
 
 REVIEW_ROLE = "review"
 DONE = "done"
+CLAIMED_AT_ONCE = 16
+"""How many candidates are read ahead: as many claimers may be faster before the index is asked again."""
 CLAIM_LOCKS = 64  # one of so many for each actor, so that the files do not grow with the actors
 
 
@@ -44,8 +46,12 @@ class Next(Record):
 
     def run(self, board: Board) -> Task | None:
         """The task, or None where nothing is ready."""
-        found = candidates(board.store.tasks(), self.asker, self.statuses)
-        return found[0] if found else None
+        with board.store.view() as view:
+            for row in candidates(view, self.asker, self.statuses):
+                task = _task(board, row.id)
+                if task is not None and may_take(task, self.asker, self.statuses):
+                    return task
+        return None
 
 
 class Claim(Record):
@@ -59,7 +65,7 @@ class Claim(Record):
 
     def decide(self, task: Task, config: Config) -> Sequence[TaskEvent]:
         """The moves that begin the work; none where it is begun, or where the task is no longer there to be taken."""
-        if not (resumable(task, self.actor) or ready(task, self.actor, self.statuses)):
+        if not may_take(task, self.actor, self.statuses):
             return []
         events: list[TaskEvent] = []
         if not same_actor(task.assigned_to, self.actor):
@@ -93,41 +99,48 @@ class Claim(Record):
             raise ValidationError(
                 "--reason is required with --force.", hint='Add --reason "why it is right this once".'
             )
-        with locked(_claim_lock(board, self.actor)), counting(board, WORKING):
-            while True:
-                found = candidates(board.store.tasks(), self.actor, self.statuses)
-                claimed, raced = self._first(board, by, found)
-                if claimed is not None or not raced:
-                    return claimed
-
-    def _first(self, board: Board, by: Signature, found: Sequence[Task]) -> tuple[Task | None, bool]:
-        """The first of the tasks that can be claimed; and whether another was faster with one."""
+        passed: set[str] = set()
         refused: LatticeError | None = None
-        raced = False
-        for task in found:
-            try:
-                taken = self._take(board, by, task)
-            except (PlanRequired, InvalidTransition, ReviewCycleLimit) as off:
-                if resumable(task, self.actor):
-                    raise  # It is the actor's own: there is nothing else to do before it.
-                refused = refused or off
-                continue
-            if taken is not None:
-                return taken, raced
-            raced = True
-        if refused is not None and not raced:
+        with locked(_claim_lock(board, self.actor)), counting(board, WORKING):
+            while rows := self._some(board, passed):
+                for row in rows:
+                    passed.add(row.id)  # Who was faster keeps it, and what is refused is refused again.
+                    try:
+                        taken = self._take(board, by, row.id)
+                    except (PlanRequired, InvalidTransition, ReviewCycleLimit) as off:
+                        task = _task(board, row.id)
+                        if task is not None and resumable(task, self.actor):
+                            raise  # It is the actor's own: there is nothing else to do before it.
+                        refused = refused or off
+                        continue
+                    if taken is not None:
+                        return taken
+        if refused is not None:
             raise refused
-        return None, raced
+        return None
 
-    def _take(self, board: Board, by: Signature, candidate: Task) -> Task | None:
+    def _some(self, board: Board, passed: set[str]) -> list[Summary]:
+        """The next few that may be claimed. The index is let go before one is: others need it, too."""
+        with board.store.view() as view:
+            found = candidates(view, self.actor, self.statuses)
+            return list(islice((row for row in found if row.id not in passed), CLAIMED_AT_ONCE))
+
+    def _take(self, board: Board, by: Signature, task_id: str) -> Task | None:
         def decide(task: Task) -> Sequence[TaskEvent]:
             return self.replace(facts=facts(board, task, WORKING)).decide(task, board.config)
 
         try:
-            task = board.ledger.transact(candidate.id, decide, by).task
+            task = board.ledger.transact(task_id, decide, by).task
         except NotFound:
             return None  # It was archived in between.
         return task if task.status == WORKING and same_actor(task.assigned_to, self.actor) else None
+
+
+def _task(board: Board, task_id: str) -> Task | None:
+    try:
+        return board.store.task(task_id)
+    except NotFound:
+        return None  # It went in between.
 
 
 class Complete(Record):
@@ -182,6 +195,8 @@ class Complete(Record):
         first = board.store.task(task_id)
         decide(first)  # What will be refused is said before a file is kept; it is decided again under the lock.
         self._keep(board, artifact_id, by)
+        from lattice.commands import artifacts  # `next`, which is asked again and again, keeps no files
+
         try:
             with counting(board, REVIEWING):
                 written = board.ledger.transact(task_id, decide, by)
@@ -193,6 +208,8 @@ class Complete(Record):
         return written.task, [moves[0].from_, *(move.to for move in moves)]
 
     def _keep(self, board: Board, artifact_id: str, by: Signature) -> None:
+        from lattice.commands import artifacts  # as above
+
         payload = artifacts.Payload(self.review.encode(), ".md", "text/markdown")
         meta = artifacts.describe(
             artifact_id,
@@ -208,7 +225,7 @@ class Complete(Record):
         artifacts.keep(board, meta, payload)
 
 
-def _claim_lock(board: Board, actor: Actor) -> Path:
+def _claim_lock(board: Board, actor: Actor) -> str:
     """What keeps two claims of one actor apart, so that the second resumes what the first has taken."""
     number = zlib.crc32(dump(actor)) % CLAIM_LOCKS
-    return board.folder / "locks" / f"claims_{number:02}.lock"
+    return board.path("locks", f"claims_{number:02}.lock")

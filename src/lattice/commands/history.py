@@ -9,6 +9,7 @@ from lattice.commands.board import Board
 from lattice.core.actors import actor_text
 from lattice.core.events import Event, TaskCreated, TaskEvent, evolve
 from lattice.core.moments import parse_moment
+from lattice.core.progress import Progress, told
 from lattice.core.record import Record
 from lattice.core.summary import Words
 from lattice.core.task import Task
@@ -80,11 +81,15 @@ class Log(Record):
     since: str | None = None
     limit: int | None = LIMIT
 
-    def run(self, board: Board) -> list[Entry]:
+    def run(self, board: Board, progress: Progress | None = None) -> list[Entry]:
         """The events that fit, newest first. Raises InvalidId, NotFound, ValidationError, LogDamaged."""
         since = moment(board, self.since) if self.since is not None else None
         ids = [board.resolve(ref) for ref in self.tasks]
-        histories = (board.store.history(task_id) for task_id in ids) if ids else board.store.histories(since=since)
+        histories = (
+            (board.store.history(task_id) for task_id in told(ids, progress))
+            if ids
+            else board.store.histories(since=since, progress=progress)
+        )
         found = (
             Entry(event, task)
             for task, events in histories
@@ -118,13 +123,13 @@ class Change(Record):
         return "changed"
 
 
-def since(board: Board, after: str, *, without: Sequence[str] = ()) -> list[Change]:
+def since(board: Board, after: str, *, without: Sequence[str] = (), progress: Progress | None = None) -> list[Change]:
     """What happened from the moment on, per task, the latest last; events of actors in `without` do not count.
 
     Raises LogDamaged.
     """
     changes = []
-    for task, events in board.store.histories(since=after):
+    for task, events in board.store.histories(since=after, progress=progress):
         new = tuple(e for e in events if e.ts >= after and actor_text(e.actor) not in without)
         if new:
             earlier = [event for event in events if event.ts < after]

@@ -1,12 +1,12 @@
 """Import: the tasks of another tool, or of an export of ours, taken over with their own times.
 
-The same source always gives the same ids, so that a second import finds what is there and changes
-nothing. Everything is read and checked before the first task is written.
+The same source always gives the same ids, so that a second import finds what is there, and takes over
+only what its source says anew. Everything is read and checked before the first task is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,17 @@ from typing import Any
 from lattice.commands.board import FOLDER, Board, read_config
 from lattice.commands.doctor import examine
 from lattice.commands.formats import board_json
+from lattice.commands.formats.beside_json import Taken, take
 from lattice.commands.formats.board_json import Archive
 from lattice.commands.formats.history import Writer, source_of
 from lattice.commands.formats.item import Account, Item
+from lattice.commands.formats.merge import Merge, merge
 from lattice.commands.tasks import write_plan_scaffold
 from lattice.core.adoption import continuation, says_the_same
 from lattice.core.events import Event
 from lattice.core.ids import ulid_ms
 from lattice.core.integrity import Finding
+from lattice.core.progress import Progress, told
 from lattice.core.record import Record
 from lattice.core.stats import FINISHED
 from lattice.core.task import Task
@@ -44,7 +47,6 @@ CHUNK = 50
 """How many tasks are taken over under one hold of the short ids."""
 
 NAMED_MAX = 20
-Progress = Callable[[int, int], None]
 Plans = Sequence[tuple[str, Sequence[Event]]]
 """Each task's history, and the place in the source that it comes from."""
 
@@ -57,6 +59,7 @@ class Outcome(Record):
     title: str
     short_id: str | None
     where: str
+    changes: tuple[str, ...] = ()  # what a task that was here before takes over from its source
 
 
 class Report(Record):
@@ -66,6 +69,7 @@ class Report(Record):
     dry_run: bool
     outcomes: tuple[Outcome, ...]
     account: Account
+    beside: tuple[Taken, ...] = ()  # resources and sessions
 
     def count(self, outcome: str) -> int:
         return sum(found.outcome == outcome for found in self.outcomes)
@@ -79,7 +83,7 @@ class Import(Record):
     dry_run: bool = False
     skip_malformed: bool = False
 
-    def run(self, board: Board, by: Signature, progress: Progress) -> Report:
+    def run(self, board: Board, by: Signature, progress: Progress | None = None) -> Report:
         """Raises NotFound, ValidationError naming the malformed records, LogDamaged, StorageError."""
         account = Account()
         if self.format == OWN:
@@ -90,23 +94,46 @@ class Import(Record):
             items = import_module(READERS[self.format]).read(self.path, account)
             plans = self._histories(board, by, items, account)
         plans = _without_future(plans, board.ledger.source.now_ms(), account)
+        resources = [(history[0].task_id, history) for history in archive.beside.resources]
+        timely = [tuple(kept) for _, kept in _without_future(resources, board.ledger.source.now_ms(), account)]
+        beside = archive.beside.replace(resources=tuple(timely))
         if account.malformed and not self.skip_malformed and not self.dry_run:
             raise _refusal(self.path, account)
         if self.dry_run:
-            return Report(self.format, True, tuple(_foreseen(board, *plan) for plan in plans), account)
+            foreseen = tuple(self._foreseen(board, by, *plan, account) for plan in told(plans, progress))
+            return Report(self.format, True, foreseen, account, tuple(take(board, beside, account, dry_run=True)))
         for artifact in archive.artifacts:
             _keep(board, artifact, account)
         outcomes = []
         for start in range(0, len(plans), CHUNK):
             chunk = plans[start : start + CHUNK]
-            adopted = board.ledger.adopt([history for _, history in chunk], board.config.short_id_prefix)
-            for (where, history), found in zip(chunk, adopted, strict=True):
+            fresh = [plan for plan in chunk if self.format == OWN or not board.store.exists(plan[1][0].task_id)]
+            adopted = board.ledger.adopt([history for _, history in fresh], board.config.short_id_prefix)
+            taken = {found.stream: found for found in adopted}
+            for where, history in chunk:
+                found = taken.get(history[0].task_id)
+                if found is None:
+                    outcomes.append(_merged(board, by, where, history, account))
+                    continue
                 outcomes.append(_outcome(board, where, history, found, account))
                 self._beside(board, found, archive.files.get(found.stream))
-            progress(min(start + CHUNK, len(plans)), len(plans))
-        return Report(self.format, False, tuple(outcomes), account)
+            if progress is not None:
+                progress(min(start + CHUNK, len(plans)), len(plans))
+        return Report(self.format, False, tuple(outcomes), account, tuple(take(board, beside, account, dry_run=False)))
+
+    def _foreseen(self, board: Board, by: Signature, where: str, history: Sequence[Event], account: Account) -> Outcome:
+        stream = history[0].task_id
+        if not board.store.exists(stream):
+            return Outcome(stream, "created", _title(history), None, where)
+        task, stored = board.store.history(stream)
+        if self.format != OWN:
+            found = merge(task, stored, history, by, board.ledger.source)
+            return _settled(where, task, history, found, account)
+        outcome = _judged(continuation(stored, history)[0], task, history)
+        return Outcome(stream, outcome, _title(history), task.short_id, where)
 
     def _histories(self, board: Board, by: Signature, items: Sequence[Item], account: Account) -> Plans:
+        mark = source_of(self.format, "")
         known = {
             str(task.custom_fields["source"]): task.id
             for archived in (False, True)
@@ -114,12 +141,15 @@ class Import(Record):
             if "source" in task.custom_fields
         }
         writer = Writer(self.format, board, by, account)
-        ids: dict[str, str] = {}
+        # A link may lead to a task of an earlier import that this export leaves out, as one of the open issues alone.
+        ids = {source.removeprefix(mark): task_id for source, task_id in known.items() if source.startswith(mark)}
+        seen: set[str] = set()
         distinct = []
         for item in items:
-            if item.key in ids:
+            if item.key in seen:
                 account.malformed.append((item.where, f"{item.key[:80]!r} stands twice in the source"))
                 continue
+            seen.add(item.key)
             ids[item.key] = item.id or known.get(source_of(self.format, item.key)) or writer.task_id(item)
             distinct.append(item)
         return [(item.where, writer.history(item, ids)) for item in distinct]
@@ -146,7 +176,7 @@ class Verified(Record):
     findings: tuple[Finding, ...]
 
 
-def verify(path: Path) -> Verified:
+def verify(path: Path, progress: Progress | None = None) -> Verified:
     """Look at a board of ours or of lattice-tracker, which opens as it stands. Changes nothing.
 
     Raises NotFound, ConfigError.
@@ -154,7 +184,7 @@ def verify(path: Path) -> Verified:
     root = path.parent if path.name == FOLDER else path
     if not (root / FOLDER).is_dir():
         raise NotFound(f"There is no board in {str(path)[:200]!r}.", hint=f"Name the folder that holds {FOLDER}/.")
-    report = examine(Board(root, read_config(root)))
+    report = examine(Board(root, read_config(root)), progress=progress)
     return Verified(root, report.tasks, report.events, report.findings)
 
 
@@ -180,14 +210,39 @@ def _refusal(path: Path, account: Account) -> ValidationError:
     )
 
 
-def _foreseen(board: Board, where: str, history: Sequence[Event]) -> Outcome:
+def _merged(board: Board, by: Signature, where: str, history: Sequence[Event], account: Account) -> Outcome:
+    """Take over what a source says anew of a task that is here."""
+    merges: list[Merge | None] = []
+
+    def decide(task: Task, stored: Sequence[Event]) -> Sequence[Event]:
+        merges.append(merge(task, stored, history, by, board.ledger.source))
+        return merges[-1].events if merges[-1] is not None else ()
+
     stream = history[0].task_id
-    title = _title(history)
-    if not board.store.exists(stream):
-        return Outcome(stream, "created", title, None, where)
-    task, stored = board.store.history(stream)
-    outcome = _judged(continuation(stored, history)[0], task, history)
-    return Outcome(stream, outcome, title, task.short_id, where)
+    task = board.store.task(stream)
+    if task.archived:
+        found = merge(*board.store.history(stream), history, by, board.ledger.source)
+        return _settled(where, task, history, found, account)
+    written = board.ledger.extend(stream, decide)
+    return _settled(where, written.task or task, history, merges[-1], account)
+
+
+def _settled(where: str, task: Task, history: Sequence[Event], found: Merge | None, account: Account) -> Outcome:
+    """What became of a task that was here, or would; what is not taken over is told."""
+    changes: tuple[str, ...] = ()
+    if found is None:
+        outcome = "unchanged" if says_the_same(task, history) else "diverged"
+        if outcome == "diverged":
+            account.skipped.append((where, f"{task.name} was not imported from here; what differs was not taken"))
+    elif task.archived:
+        outcome = "diverged" if found.changes or found.conflicts else "unchanged"
+        if outcome == "diverged":
+            account.skipped.append((where, f"{task.name} is archived here; what is newer at its source was not taken"))
+    else:
+        changes = found.changes
+        account.conflicts += [(where, f"{task.name}: {said}") for said in found.conflicts]
+        outcome = "extended" if changes else "diverged" if found.conflicts else "unchanged"
+    return Outcome(task.id, outcome, task.title, task.short_id, where, changes)
 
 
 def _judged(outcome: str, task: Task, history: Sequence[Event]) -> str:

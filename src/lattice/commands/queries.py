@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 
 from lattice.commands.board import Board
-from lattice.commands.history import view_at
 from lattice.core.config import Config
-from lattice.core.fulltext import parse_words, snippet
-from lattice.core.query import Query, Setting, fits, parse_sort
+from lattice.core.query import Query, Setting, fits, parse_sort, status_fits
 from lattice.core.record import Record
-from lattice.core.summary import Summary
+from lattice.core.summary import Document, Summary
 from lattice.errors import ConfigError
 from lattice.ledger import timestamp
-from lattice.store.view import View
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lattice.store.view import View
 
 
 class Listing(Record):
@@ -24,29 +26,38 @@ class Listing(Record):
     sort: str | None = None
     limit: int | None = None
     archived: bool = False
-    snapshots: bool = False  # whether their JSON text is wanted
     at: str | None = None  # the moment, as the log writes it, at which they are looked at; None is now
 
-    def run(self, board: Board, me: str | None = None) -> Found:
+    def run(self, board: Board, me: str | None = None) -> tuple[Summary, ...]:
         """The tasks that fit. `me` is who asks. Raises ValidationError for what cannot be asked, LogDamaged."""
-        test = fits(self.query, setting(board, me))
-        order = parse_sort(self.sort, board.config) if self.sort else list
         with self._view(board) as view:
-            rows = order([row for row in view.rows() if test(row)])[: self.limit]
-            texts = view.snapshots([row.id for row in rows]) if self.snapshots else {}
-        return Found(tuple(rows), tuple(texts[row.id] for row in rows if row.id in texts))
+            return tuple(self._rows(board, view, me))
+
+    def documents(self, board: Board, me: str | None = None) -> list[Document]:
+        """The JSON texts of the tasks that fit. Raises as `run` does."""
+        with self._view(board) as view:
+            if not self.query.conditions and self.sort is None and self.limit is None:
+                return list(view.documents())
+            return list(view.documents([row.id for row in self._rows(board, view, me)]))
+
+    def _rows(self, board: Board, view: View, me: str | None) -> Iterable[Summary]:
+        asked = setting(board, me)
+        test = fits(self.query, asked)
+        found = (row for row in view.rows(status_fits(self.query, asked)) if test(row))
+        if self.sort is None:
+            return islice(found, self.limit)
+        return parse_sort(self.sort, board.config)(list(found))[: self.limit]
 
     def _view(self, board: Board) -> AbstractContextManager[View]:
         if self.at is None:
             return board.store.view(archived=self.archived)
-        return nullcontext(view_at(board, self.at, archived=self.archived))
+        return nullcontext(_view_at(board, self.at, archived=self.archived))
 
 
-class Found(Record):
-    """The tasks that a question found, and the JSON text of each one's snapshot where that was wanted."""
+def _view_at(board: Board, at: str, *, archived: bool) -> View:
+    from lattice.commands.history import view_at  # the present does without
 
-    rows: tuple[Summary, ...]
-    snapshots: tuple[str, ...] = ()
+    return view_at(board, at, archived=archived)
 
 
 class Match(Record):
@@ -65,9 +76,11 @@ class Search(Record):
 
     def run(self, board: Board) -> tuple[Match, ...]:
         """The tasks that fit, the best first. Raises ValidationError where there is no word to look for."""
+        from lattice.core.fulltext import parse_words, snippet  # a list does without
+
         phrases = parse_words(self.text)
         with board.store.view(archived=self.archived, texts=True) as view:
-            hits = view.search(phrases)[: self.limit]
+            hits = view.search(phrases, self.limit)
             rows = [view.row(hit.task_id) for hit in hits]
         return tuple(
             Match(row, snippet(phrases, hit.words)) for row, hit in zip(rows, hits, strict=True) if row is not None

@@ -15,7 +15,7 @@ from lattice.core.record import Record
 from lattice.core.resource import Resource
 from lattice.errors import Conflict, ResourceHeld, ValidationError, WaitTimeout
 from lattice.ledger import ResourceLedger, Signature
-from lattice.store.files.resources import FileResources, missing
+from lattice.store.files.resources import FileResources
 
 WAIT_S = 60
 WAIT_S_MAX = 7 * 24 * 3600
@@ -73,7 +73,7 @@ class Acquire(Record):
     def _ask(self, board: Board, name: str, by: Signature, task_id: str | None) -> Resource:
         def decide(resource: Resource | None, now_ms: int) -> Sequence[Foreign]:
             return rules.acquire(
-                _there(resource, name), by.actor, now_ms, task_id=task_id, force=self.force, reason=self.reason
+                _there(board, resource, name), by.actor, now_ms, task_id=task_id, force=self.force, reason=self.reason
             )
 
         return _ledger(board).transact(name, decide, by)
@@ -99,17 +99,21 @@ class Acquire(Record):
 
 def heartbeat(board: Board, name: str, by: Signature) -> Resource:
     """Hold for longer. Raises NotFound, NotHeld."""
-    return _ledger(board).transact(name, lambda it, now_ms: rules.heartbeat(_there(it, name), by.actor, now_ms), by)
+    return _ledger(board).transact(
+        name, lambda it, now_ms: rules.heartbeat(_there(board, it, name), by.actor, now_ms), by
+    )
 
 
 def release(board: Board, name: str, by: Signature) -> Resource:
     """Let go. Raises NotFound, NotHeld."""
-    return _ledger(board).transact(name, lambda it, now_ms: rules.release(_there(it, name), by.actor, now_ms), by)
+    return _ledger(board).transact(
+        name, lambda it, now_ms: rules.release(_there(board, it, name), by.actor, now_ms), by
+    )
 
 
 def find(board: Board, name: str) -> Resource:
     """The resource of this name. Raises NotFound."""
-    return _there(FileResources(board.folder).find(name), name)
+    return _there(board, FileResources(board.folder).find(name), name)
 
 
 def everything(board: Board) -> list[Resource]:
@@ -117,9 +121,9 @@ def everything(board: Board) -> list[Resource]:
     return FileResources(board.folder).all()
 
 
-def _there(resource: Resource | None, name: str) -> Resource:
+def _there(board: Board, resource: Resource | None, name: str) -> Resource:
     if resource is None:
-        raise missing(name)
+        raise FileResources(board.folder).missing(name)
     return resource
 
 

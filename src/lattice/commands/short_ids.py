@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
-from lattice.commands.board import Board, read_config
+from lattice.commands.board import Board
+from lattice.commands.settings import Settings, change_settings
 from lattice.core.config import Config
 from lattice.core.ids import parse_project_code
-from lattice.core.record import Record
 from lattice.core.task import Task
-from lattice.errors import Conflict, InvalidId, StorageError, ValidationError
+from lattice.errors import Conflict, InvalidId, ValidationError
 from lattice.ledger import Signature
-from lattice.store.files import disk
-from lattice.store.files.locks import locked
 
 
-class Codes(Record):
-    """The board's settings after the change, and whether there was one."""
-
-    config: Config
-    changed: bool
-
-
-def set_project_code(board: Board, text: str, *, force: bool) -> Codes:
+def set_project_code(board: Board, text: str, *, force: bool) -> Settings:
     """Set what new short ids begin with; ids that were given stay. Raises ValidationError, Conflict, StorageError."""
     return _set(board, "project_code", "Project code", text, force=force)
 
 
-def set_subproject_code(board: Board, text: str, *, force: bool) -> Codes:
+def set_subproject_code(board: Board, text: str, *, force: bool) -> Settings:
     """Set the second part of new short ids. Raises ValidationError, Conflict, StorageError."""
     if board.config.project_code is None:
         raise ValidationError(
@@ -52,30 +42,21 @@ def backfill(board: Board, by: Signature, *, code: str | None, force: bool) -> l
     return [each.task for each in written if each.events]
 
 
-def _set(board: Board, key: str, what: str, text: str, *, force: bool) -> Codes:
+def _set(board: Board, key: str, what: str, text: str, *, force: bool) -> Settings:
     try:
         code = parse_project_code(text)
     except InvalidId:
         raise ValidationError(
             f"Invalid {what.lower()}: {text[:40]!r}. Must be 1-5 ASCII letters.", hint="Such as LAT."
         ) from None
-    with locked(board.folder / "locks" / "config.lock"):
-        config = read_config(board.root)
+
+    def decide(config: Config) -> Mapping[str, object]:
         old = config.raw.get(key)
-        if old == code:
-            return Codes(config, changed=False)
-        if old is not None and not force:
+        if old not in (None, code) and not force:
             raise Conflict(
                 f"{what} is already set to {old!r}. Use --force to change it.",
                 hint="New tasks then get the new code; names that were given stay.",
             )
-        _write_config(board, {**config.raw, key: code})
-        return Codes(read_config(board.root), changed=True)
+        return {key: code}
 
-
-def _write_config(board: Board, settings: Mapping[str, object]) -> None:
-    text = json.dumps(settings, sort_keys=True, indent=2) + "\n"
-    try:
-        disk.replace(board.folder / "config.json", text.encode("ascii"), durable=True)
-    except OSError as refused:
-        raise StorageError(f"config.json could not be written: {refused.strerror}. Nothing was changed.") from refused
+    return change_settings(board, decide)

@@ -14,10 +14,17 @@ from lattice.commands.tasks import Decision, check_role
 from lattice.core.actors import Actor
 from lattice.core.comments import Comment, comments
 from lattice.core.config import Config
-from lattice.core.events import CommentAdded, CommentDeleted, CommentEdited, ReactionAdded, ReactionRemoved
+from lattice.core.events import (
+    NOT_SAID,
+    CommentAdded,
+    CommentDeleted,
+    CommentEdited,
+    ReactionAdded,
+    ReactionRemoved,
+)
 from lattice.core.record import Record
-from lattice.core.text import check_prose
-from lattice.errors import NotFound, ValidationError
+from lattice.core.text import check_comment
+from lattice.errors import NotFound, ValidationError, did_you_mean_id
 from lattice.ledger import Signature, Written
 
 Comments = Mapping[str, Comment]
@@ -39,7 +46,7 @@ class Reply(Record):
 
     def decide(self, found: Comments, config: Config, actor: Actor) -> Decision:
         del actor
-        body = check_body(self.body)
+        body = check_comment(self.body)
         check_role(self.role, config)
         parent = existing(found, self.comment_id)
         if parent.deleted:
@@ -61,21 +68,20 @@ class EditComment(Record):
 
     def decide(self, found: Comments, config: Config, actor: Actor) -> Decision:
         del actor
-        body = check_body(self.body)
+        body = check_comment(self.body)
         check_role(self.role, config)
         comment = existing(found, self.comment_id)
         if comment.deleted:
             raise ValidationError(f"Cannot edit deleted comment {comment.id}.")
         if body == comment.body and self.role in (None, comment.role):
             return []
-        changed = self.role not in (None, comment.role)
         return [
             CommentEdited(
                 comment_id=comment.id,
                 body=body,
                 previous_body=comment.body,
                 role=self.role,
-                previous_role=comment.role if changed else None,
+                previous_role=comment.role if self.role is not None else NOT_SAID,
             )
         ]
 
@@ -143,20 +149,13 @@ def parse_emoji(text: str) -> str:
     return word
 
 
-def check_body(text: str) -> str:
-    """`text` if a comment may say it. Raises ValidationError."""
-    if not text.strip():
-        raise ValidationError("The comment is empty.", hint="To take a comment back: lattice comment-delete")
-    return check_prose(text, "comment")
-
-
 def existing(found: Comments, comment_id: str) -> Comment:
     """The comment of this id. Raises ValidationError."""
     comment = found.get(comment_id)
     if comment is None:
         raise ValidationError(
             f"Comment {comment_id[:60]!r} not found on this task.",
-            hint="See them, with their ids: lattice comments TASK",
+            hint=did_you_mean_id(comment_id, [*found], "See them, with their ids: lattice comments TASK"),
         )
     return comment
 

@@ -6,7 +6,6 @@ A request is what a face parsed; `decide` is pure and runs under the task's lock
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
 
 from lattice.commands import facts
 from lattice.commands.board import Board
@@ -25,11 +24,15 @@ from lattice.core.events import (
     TaskEvent,
 )
 from lattice.core.ids import parse_id
-from lattice.core.record import Record
+from lattice.core.record import Protocol, Record
 from lattice.core.task import Task
-from lattice.core.text import check_line, check_prose
-from lattice.errors import InvalidActor, InvalidRole, ValidationError, choices, nearest
+from lattice.core.text import check_comment, check_line, check_prose
+from lattice.errors import InvalidActor, InvalidRole, ValidationError, choices, did_you_mean, nearest
 from lattice.ledger import Signature, Written
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 Decision = Sequence[TaskEvent | Foreign]
 TAGS_MAX = 100
@@ -118,10 +121,9 @@ class Comment(Record):
 
     def decide(self, task: Task, config: Config) -> Decision:
         del task
-        if not self.body.strip():
-            raise ValidationError("The comment is empty.", hint="Give its text, or --file FILE.")
+        body = check_comment(self.body)
         check_role(self.role, config)
-        return [CommentAdded(body=check_prose(self.body, "comment"), role=self.role)]
+        return [CommentAdded(body=body, role=self.role)]
 
 
 class Update(Record):
@@ -226,7 +228,7 @@ def check_role(role: str | None, config: Config) -> None:
     if role is not None and role not in config.roles:
         raise InvalidRole(
             f"Unknown role: {role[:80]!r}. Valid roles: {choices(config.roles)}.",
-            hint="Roles are listed in workflow.roles of .lattice/config.json.",
+            hint=did_you_mean(role, config.roles, "Roles are listed in workflow.roles of .lattice/config.json."),
         )
 
 
@@ -241,9 +243,9 @@ def parse_tags(text: str) -> tuple[str, ...]:
 def write_plan_scaffold(board: Board, task: Task) -> None:
     """The task's plan file, to be filled by whoever plans it. Never over one that is there."""
     text = f"# {task.name}: {task.title}\n" + (f"\n{task.description}\n" if task.description else "")
-    path = board.folder / "plans" / f"{task.id}.md"
+    path = board.path("plans", f"{task.id}.md")
     try:
-        with path.open("x", encoding="utf-8") as plan:
+        with open(path, "x", encoding="utf-8") as plan:
             plan.write(text)
     except OSError:
         return  # Free text beside the log: the task stands without it, and `plan` makes it again.

@@ -1,8 +1,9 @@
 """What this user trusts to run: by kind, by the board's path and by content. Kept outside every repository.
 
 A repository's settings can name programs; that alone must not run them, or cloning one and looking at
-it would. Trust is a line in `$XDG_CONFIG_HOME/lattice/trust.json` that the user wrote by
-`lattice trust`; it holds the digest of exactly what was shown, so that one changed byte is not covered.
+it would. Trust is a line in `$XDG_CONFIG_HOME/lattice/trust.json` that the user wrote by `lattice trust`,
+or for a worker that starts by itself by `lattice worker trust`; it holds the digest of exactly what was
+shown, so that one changed byte is not covered.
 What was trusted once stays so when a branch brings it back; `lattice untrust` takes all of it away.
 """
 
@@ -26,7 +27,7 @@ _FIELDS = ("kind", "path", "digest", "name", "trusted_at")
 class Grant(Record):
     """One thing that is trusted: `digest` of what `name` was on the board at `path`."""
 
-    kind: str  # hook, trigger
+    kind: str  # hook, worker
     path: str
     digest: str
     name: str
@@ -70,13 +71,17 @@ class TrustStore:
         """Trust these, too. Raises ValidationError, StorageError, LockTimeout."""
         self._change(lambda kept: (*(g for g in kept if _what(g) not in set(map(_what, new))), *new))
 
-    def remove(self, path: str) -> tuple[Grant, ...]:
-        """Trust nothing of the board at `path`. Returns what was trusted. Raises as `add` does."""
+    def remove(self, path: str, kind: str | None = None, name: str | None = None) -> tuple[Grant, ...]:
+        """Trust nothing at `path`, or nothing of that kind and name. Returns what was trusted. Raises as `add` does."""
         gone: list[Grant] = []
 
+        def goes(grant: Grant) -> bool:
+            named = name is None or grant.name.casefold() == name.casefold()
+            return grant.path == path and kind in (None, grant.kind) and named
+
         def without(kept: tuple[Grant, ...]) -> tuple[Grant, ...]:
-            gone.extend(grant for grant in kept if grant.path == path)
-            return tuple(grant for grant in kept if grant.path != path)
+            gone.extend(filter(goes, kept))
+            return tuple(grant for grant in kept if not goes(grant))
 
         if self.file.exists():
             self._change(without)

@@ -1,7 +1,7 @@
 """Our own export: every event as it stands in the log, with what lies beside the logs.
 
 {"format": "lattice", "version": 1, "exported_at": …, "project": …, "tasks": [{"id", "archived", "snapshot",
-"events", "plan", "notes"}], "artifacts": [{"meta", "payload"}], "left_out": […]}
+"events", "plan", "notes"}], "artifacts": [{"meta", "payload"}], "left_out": […]}, and what `beside_json` adds
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from lattice.commands.board import Board
+from lattice.commands.formats import beside_json
+from lattice.commands.formats.beside_json import Beside
 from lattice.commands.formats.item import Account, read_file
-from lattice.core.codec import BadLine, body_data, decode, dump, encode, parse
+from lattice.core.codec import BadLine, decode, dump, parse
 from lattice.core.events import ArtifactAttached, Event, TaskCreated
 from lattice.core.ids import is_id
+from lattice.core.progress import Progress, told
 from lattice.core.record import Record
 from lattice.core.stats import project_name
 from lattice.core.task import to_snapshot
@@ -42,13 +45,14 @@ class Archive(Record):
     histories: tuple[tuple[Event, ...], ...]
     artifacts: tuple[Artifact, ...]
     files: Mapping[str, Mapping[str, str]]  # by task id: plan and notes
+    beside: Beside = Beside()
 
 
-def write(board: Board) -> dict[str, Any]:
+def write(board: Board, progress: Progress | None = None) -> dict[str, Any]:
     """The whole board, archived tasks too. What is sensitive stays out, and is named. Raises LogDamaged."""
     ids = [task.id for archived in (False, True) for task in board.store.tasks(archived=archived)]
     tasks, attached = [], dict[str, None]()
-    for task_id in sorted(ids):
+    for task_id in told(sorted(ids), progress):
         task, events = board.store.history(task_id)
         attached |= {event.body.artifact_id: None for event in events if isinstance(event.body, ArtifactAttached)}
         tasks.append(
@@ -56,7 +60,7 @@ def write(board: Board) -> dict[str, Any]:
                 "id": task.id,
                 "archived": task.archived,
                 "snapshot": to_snapshot(task),
-                "events": [dict(event.raw) if event.raw is not None else parse(encode(event)) for event in events],
+                "events": [beside_json.shape_of(event) for event in events],
                 **{key: _text(board, folder, task.id, archived=task.archived) for key, folder in FILES.items()},
             }
         )
@@ -69,7 +73,7 @@ def write(board: Board) -> dict[str, Any]:
         "tasks": tasks,
         "artifacts": artifacts,
         "left_out": left_out,
-    }
+    } | beside_json.write(board)
 
 
 def _text(board: Board, folder: str, task_id: str, *, archived: bool) -> str | None:
@@ -116,7 +120,7 @@ def read(path: Path, account: Account) -> Archive:
     for place, entry in enumerate(shape["tasks"]):
         where = f"{path.name}: tasks[{place}]"
         try:
-            history = _history(entry, account)
+            history = _history(entry)
         except (BadLine, ValidationError) as off:
             account.malformed.append((where, str(off)))
             continue
@@ -125,7 +129,7 @@ def read(path: Path, account: Account) -> Archive:
     artifacts = tuple(_read_artifacts(shape.get("artifacts"), path.name, account))
     for said in shape.get("left_out") or ():
         account.skipped.append((path.name, str(said)[:200]))
-    return Archive(tuple(histories), artifacts, files)
+    return Archive(tuple(histories), artifacts, files, beside_json.read(shape, path.name, account))
 
 
 def _whole(path: Path) -> dict[str, Any]:
@@ -145,7 +149,7 @@ def _whole(path: Path) -> dict[str, Any]:
     return shape
 
 
-def _history(entry: Any, account: Account) -> tuple[Event, ...]:
+def _history(entry: Any) -> tuple[Event, ...]:
     if not isinstance(entry, dict) or not isinstance(entry.get("events"), list) or not entry["events"]:
         raise BadLine("it has no list of events")
     events = tuple(decode(dump(shape)) for shape in entry["events"])
@@ -156,10 +160,6 @@ def _history(entry: Any, account: Account) -> tuple[Event, ...]:
         raise BadLine("its first event does not create a task")
     if not all(is_id("ev", event.id) for event in events) or len({event.id for event in events}) != len(events):
         raise BadLine("an event's id is off, or stands twice")
-    for event in events:
-        raw = event.raw or {}
-        unheld = raw["data"].keys() - body_data(event.body).keys() if "data" in raw else ()
-        account.drop({f"{event.type}.{key}": raw["data"][key] for key in unheld}, ())
     return events
 
 

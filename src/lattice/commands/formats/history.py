@@ -11,6 +11,7 @@ from typing import Any
 
 from lattice.commands.board import Board
 from lattice.commands.formats.item import Account, Item
+from lattice.commands.formats.merge import marked
 from lattice.commands.tasks import TAGS_MAX
 from lattice.core.events import (
     CommentAdded,
@@ -82,8 +83,8 @@ class Writer:
 
     def _event(self, item: Item, event_id: str, task_id: str, moment: Moment) -> Event:
         importer = self.by.actor
-        reason = {"reason": f"imported from {source_of(self.format, item.key)}"}
         foreign = moment.who not in (None, importer) and isinstance(importer, str)
+        behalf = {"on_behalf_of": importer} if foreign else {}
         return Event(
             event_id,
             timestamp(moment.ms),
@@ -91,7 +92,7 @@ class Writer:
             moment.who or importer,
             moment.body,
             self.by.agent_meta if moment.who is None else None,
-            {**reason, **({"on_behalf_of": importer} if foreign else {}), **(self.by.provenance or {})},
+            marked(source_of(self.format, item.key), {**behalf, **(self.by.provenance or {})}),
         )
 
     def _chance(self, item: Item, name: str) -> int:

@@ -71,6 +71,7 @@ class Account:
         self.malformed: list[tuple[str, str]] = []
         self.skipped: list[tuple[str, str]] = []
         self.adjusted: list[tuple[str, str]] = []
+        self.conflicts: list[tuple[str, str]] = []
         self.mapped: Counter[tuple[str, str, str]] = Counter()
         self.dropped: Counter[str] = Counter()
 
