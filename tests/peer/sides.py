@@ -17,6 +17,8 @@ import lattice
 
 SCRIPT = Path(__file__).with_name("script.txt")
 READERS = frozenset({"show", "list", "comments", "stats", "next", "session"})
+OURS_ON_DISK = frozenset({"active_processes", "log_mark"})
+"""What our snapshots have besides: the earlier tool hands it on in its answers."""
 _SOURCES = Path(lattice.__file__).parents[1]
 _PREFIXES = {"t": "task", "a": "art", "e": "ev"}
 
@@ -36,6 +38,12 @@ class Answer(NamedTuple):
     code: str | None
     data: Any
     said: str
+
+
+class Difference(NamedTuple):
+    where: str
+    theirs: Any
+    mine: Any
 
 
 class Side(NamedTuple):
@@ -78,6 +86,18 @@ def earlier(command: Path, folder: Path) -> Side:
 
 def ours(folder: Path) -> Side:
     return Side((sys.executable, "-m", "lattice.cli.main"), folder, os.environ | {"PYTHONPATH": str(_SOURCES)})
+
+
+def differences(theirs: Any, mine: Any, where: str = "") -> Iterator[Difference]:
+    """Where the two differ in what both should say; what we say beside it is free."""
+    if isinstance(theirs, dict) and isinstance(mine, dict):
+        for key in theirs.keys() - OURS_ON_DISK:
+            yield from differences(theirs[key], mine.get(key, "MISSING"), f"{where}.{key}")
+    elif isinstance(theirs, list) and isinstance(mine, list) and len(theirs) == len(mine):
+        for place, pair in enumerate(zip(theirs, mine, strict=True)):
+            yield from differences(*pair, f"{where}[{place}]")
+    elif theirs != mine:
+        yield Difference(where, theirs, mine)
 
 
 def steps(text: str) -> Iterator[Step]:
