@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 JOBS ?= auto
 PIP_QUIET := -qq --no-input --disable-pip-version-check --no-warn-script-location
 
-.PHONY: help setup check format test docs demo torture bench lock clean
+.PHONY: help setup check format test docs demo torture bench profile lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -57,9 +57,13 @@ demo: $(READY) ## a board, a worker and its review, in a throw-away repository
 
 torture: $(READY) ## the long form of the fault-injection tests
 	@$(PY) tools/torture.py --full
+	@PROPERTIES=deep $(PY) -m pytest -q -o faulthandler_timeout=3600 tests/properties/test_board.py
 
-bench: $(READY) ## start-up time of the hot commands beside `python -c pass`
-	@$(PY) tools/startup.py $(ARGS)
+bench: $(READY) ## the figures of docs/explanation/performance.md, beside other tools; ARGS='--list' names them
+	@$(PY) -m tools.bench $(ARGS)
+
+profile: $(READY) ## where a command's time goes: make profile CMD='show LAT-1'
+	@$(PY) -m tools.profile $(ARGS) "$(CMD)"
 
 lock: ## write requirements/dev.txt from dev.in (needs uv on PATH)
 	@uv pip compile requirements/dev.in --generate-hashes --no-emit-index-url --universal --python-version 3.11 \
