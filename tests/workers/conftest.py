@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -225,7 +226,7 @@ class Bench:
 
     def supervision(self, run: RunFolder) -> tuple[int, int]:
         """The pids of the run's guard and of its supervisor."""
-        found = _supervision(run)
+        found = supervision(run)
         assert 2 == len(found), found
         return found[0], found[1]
 
@@ -272,8 +273,9 @@ class Bench:
     def kill_everything(self) -> None:
         """End whatever a failed test left."""
         for run in all_runs(self.repo / ".lattice"):
-            for pid in _supervision(run):
-                os.kill(pid, signal.SIGKILL)
+            for pid in supervision(run):
+                with contextlib.suppress(ProcessLookupError):  # It ended a moment ago.
+                    os.kill(pid, signal.SIGKILL)
             kill_marked(run.run_id)
         for note in self.notes.glob("*.pid"):
             pid = int(note.read_text(encoding="utf-8") or 0)
@@ -281,8 +283,8 @@ class Bench:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _supervision(run: RunFolder) -> list[int]:
-    """Guard, then supervisor: both have the run's id on their command line, and one is the other's child."""
+def supervision(run: RunFolder) -> list[int]:
+    """Guard, then supervisor, and its setup: all have the run's id on their command line, each is the other's child."""
     found: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 
 import pytest
 
@@ -40,19 +41,34 @@ def test_a_stop_after_the_end_says_so_and_writes_nothing(bench: Bench) -> None:
     assert before == bench.tree()
 
 
-def test_a_stop_before_the_spawn_keeps_the_engine_from_starting(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = bench.notes / "gate"
-    os.mkfifo(gate)
+def test_a_stop_while_git_hangs_ends_it_within_the_grace_and_keeps_the_engine_from_starting(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.worker('touch "$NOTES/executed"')
     here = bench.notes / "git-is-here"
-    bench.fake_git(monkeypatch, f'case "$*" in *"worktree add"*) touch "{here}"; read -r _ < "{gate}" ;; esac')
+    hang = f'trap "" INT TERM; touch "{here}"; while true; do sleep 300; done'
+    bench.fake_git(monkeypatch, f'case "$*" in *"worktree add"*) {hang} ;; esac')
     run = bench.start()
-    eventually(here.exists)  # A stop before that is seen without git, and nobody would read the gate.
+    eventually(here.exists)
+    asked_at = time.monotonic()
     control.stop(bench.board, run.run_id, None, ANN)
-    gate.write_text("on\n", encoding="utf-8")
     assert "cancelled" == bench.finished(run).state
+    assert time.monotonic() - asked_at < 10  # git has 120 s; the grace is 0.4 s
     assert not (bench.notes / "executed").exists()
     assert [] == bench.events("process_started")
+
+
+def test_a_stop_in_the_middle_of_a_checkout_keeps_no_half_of_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.worker("true")
+    here = bench.notes / "git-is-here"
+    bench.fake_git(monkeypatch, f'case "$*" in *"reset --hard"*) touch "{here}"; exec sleep 300 ;; esac')
+    run = bench.start()
+    eventually(here.exists)
+    assert 1 == len(bench.worktrees())
+    control.stop(bench.board, run.run_id, None, ANN)
+    seen = bench.finished(run)
+    assert ("cancelled", None) == (seen.state, seen.salvage_ref)
+    assert "" == git(bench.repo, "for-each-ref", "refs/lattice")
 
 
 def test_an_engine_may_end_in_its_own_way_when_asked(bench: Bench) -> None:

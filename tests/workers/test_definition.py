@@ -12,8 +12,10 @@ import pytest
 
 from lattice.errors import DefinitionError, NotFound
 from lattice.workers.catalogue import check, find, load_all, program
-from lattice.workers.definition import Definition, Output, expand
+from lattice.workers.definition import Definition, Output, Retries, Setup, expand
+from lattice.workers.definition_triggers import Escalation, Sweep, Triggers
 from lattice.workers.environment import EnvironmentRules
+from lattice.workers.sandbox import SandboxRules
 
 GOOD: dict[str, Any] = {"name": "Lint", "actor": "agent:lint", "engine": "script", "script": "tools/lint.sh"}
 COMMAND: dict[str, Any] = {"name": "Cmd", "actor": "agent:cmd", "engine": "command", "command": ["sh", "-c", "true"]}
@@ -52,12 +54,21 @@ def test_every_field_is_read(top: Path) -> None:
         "timeout_minutes": 0.5,
         "idle_timeout_minutes": 3,
         "grace_seconds": 0,
+        "interrupt_seconds": 0,
+        "after_result_seconds": 20,
+        "log_limit_mb": 0.5,
+        "max_parallel": 2,
+        "retries": {"times": 3, "backoff_seconds": 5, "backoff_factor": 1.5, "on": ["exit", "setup"]},
         "env": {"strip": ["FOO_*"], "keep": ["FOO_B"], "set": {"A": "1"}},
-        "outputs": {"review": {"role": "review", "path": "out/review.json", "required": True}},
+        "outputs": {"review": {"role": "review", "path": "out/review.json", "required": True, "schema": "s.json"}},
         "artifact_role": "review",
         "report_prefix": "CR",
         "report_dir": "notes",
-        "sandbox": "none",
+        "sandbox": {"mode": "read-only", "worktree": "writable", "network": False, "home": [".x"], "paths": ["/usr/"]},
+        "sandbox_fallback": "none",
+        "triggers": {"transitions": ["* -> review", "a->b"], "when": "tag:a or diff_lines>5", "cooldown_minutes": 5},
+        "escalate": [{"to": "Heavy", "when": "priority:>=high"}],
+        "sweep": {"when": "status:review missing:review", "every_hours": 12, "limit": 3},
     }
     put(top, full)
     found = find("lint", top)
@@ -76,12 +87,20 @@ def test_every_field_is_read(top: Path) -> None:
         timeout_minutes=0.5,
         idle_timeout_minutes=3,
         grace_seconds=0,
+        interrupt_seconds=0,
+        after_result_seconds=20,
+        log_limit_mb=0.5,
+        max_parallel=2,
+        retries=Retries(times=3, backoff_seconds=5, backoff_factor=1.5, on=("exit", "setup")),
         env=EnvironmentRules(("FOO_*",), ("FOO_B",), (("A", "1"),)),
-        outputs=(Output("review", "review", "out/review.json", True),),
+        outputs=(Output("review", "review", "out/review.json", True, "s.json"),),
         artifact_role="review",
         report_prefix="CR",
         report_dir="notes",
-        sandbox="none",
+        sandbox=SandboxRules("read-only", "writable", False, (".x",), (), ("/usr",), fallback="none"),
+        triggers=Triggers((("*", "review"), ("a", "b")), "tag:a or diff_lines>5", 5),
+        escalate=(Escalation("Heavy", "priority:>=high"),),
+        sweep=Sweep("status:review missing:review", 12, 3),
     )
     assert expected == found
     assert top / "tools/lint.sh" == found.script_path(top)
@@ -110,17 +129,66 @@ def test_every_field_is_read(top: Path) -> None:
         ({"timeout_minutes": "5"}, "must be a number"),
         ({"idle_timeout_minutes": -1}, "idle_timeout_minutes: must be more than 0"),
         ({"grace_seconds": 601}, "grace_seconds: must be from 0 to 600"),
+        ({"interrupt_seconds": 10.5}, "interrupt_seconds: must be from 0 to grace_seconds, 10"),
+        ({"interrupt_seconds": -1}, "interrupt_seconds: must be from 0"),
+        ({"after_result_seconds": 0}, "after_result_seconds: must be more than 0 and at most 3600"),
+        ({"log_limit_mb": 0}, "log_limit_mb: must be more than 0 and at most 10240"),
+        ({"log_limit_mb": "1"}, "log_limit_mb: must be a number"),
+        ({"max_parallel": 0}, "max_parallel: must be a whole number from 1 to 1000"),
+        ({"max_parallel": 1.5}, "max_parallel: must be a whole number from 1 to 1000"),
+        ({"retries": {}}, "retries.times: is missing"),
+        ({"retries": {"times": 1, "wait": 1}}, "retries.wait: unknown key"),
+        ({"retries": {"times": 1, "backoff_factor": 0.5}}, "retries.backoff_factor: must be from 1 to 100"),
+        ({"retries": {"times": 1, "backoff_seconds": -1}}, "retries.backoff_seconds: must be from 0 to 86400"),
+        ({"retries": {"times": 1, "on": []}}, "retries.on: must name a cause"),
+        ({"retries": {"times": 1, "on": ["verdict"]}}, "retries.on: 'verdict' is never tried again"),
+        ({"retries": {"times": 1, "on": ["exits"]}}, "retries.on: 'exits' is no cause; did you mean 'exit'?"),
+        ({"outputs": {"r": {"path": "result.json"}}}, "outputs.r.path: 'result.json' is where an engine reports"),
+        ({"outputs": {"r": {"path": "r", "schema": "../s"}}}, "outputs.r.schema: "),
         ({"worktree": 1}, "worktree: must be true or false"),
+        ({"branch": "lattice/{short_id}"}, "names one branch for every run"),
+        ({"branch": "lattice/{shortid}/{run}"}, "did you mean {short_id}?"),
+        ({"branch": "lattice/{run}..x"}, "branch: git allows no branch"),
+        ({"branch": "-{run}"}, "branch: git allows no branch"),
+        ({"branch": "x/{run}", "worktree": False}, "branch: needs a worktree of its own"),
+        ({"keep": "build"}, "keep: must be a list of texts"),
+        ({"keep": ["../x"]}, "keep: '../x' must be a relative path"),
+        ({"copy": ["/etc/passwd"]}, "copy: '/etc/passwd' must be a relative path"),
+        ({"copy": [".git/config"]}, "copy: '.git/config' leads into .git or .lattice"),
+        ({"copy": [".env"], "worktree": False}, "copy: needs a worktree of its own"),
+        ({"setup": {"run": []}}, "setup.run: must be a list of commands"),
+        ({"setup": {"run": ["npm ci"]}}, "setup.run: must be a list of lists of texts"),
+        ({"setup": {"run": [[""]]}}, "setup.run: must be a list of commands"),
+        ({"setup": {"run": [["{worktree}/x"]]}}, "setup.run: placeholder {worktree} is not known here"),
+        ({"setup": {"runs": []}}, "setup.runs: unknown key; did you mean 'run'?"),
+        ({"setup": {"run": [["true"]], "cache": ["x"]}}, "setup.key: is missing"),
+        ({"setup": {"run": [["true"]], "key": ["x"]}}, "setup.cache: is missing"),
+        ({"setup": {"run": [["true"]], "timeout_minutes": 0}}, "setup.timeout_minutes: must be more than 0"),
+        ({"setup": {"run": [["no-such-program"]]}, "worktree": False}, "setup: needs a worktree of its own"),
         ({"base": "--upload-pack=x"}, "base: "),
         ({"env": {"stripp": []}}, "env.stripp: unknown key; did you mean 'strip'?"),
         ({"env": {"strip": "FOO"}}, "env.strip: must be a list"),
         ({"env": {"set": {"A=B": "1"}}}, "'A=B' is not a variable's name"),
         ({"env": {"set": {"A": 1}}}, "the value of A must be a text"),
         ({"outputs": {"r": {"path": "../r"}}}, "outputs.r.path: "),
+        ({"outputs": {f"r{n}": {"path": "r"} for n in range(101)}}, "outputs: at most 100 are possible"),
         ({"outputs": {"r": {}}}, "outputs.r.path: is missing"),
         ({"outputs": {"r": {"path": "r", "requird": True}}}, "did you mean 'required'?"),
         ({"report_dir": "/tmp"}, "report_dir: "),
-        ({"sandbox": "read-only"}, "sandbox: 'read-only' is not available in this version"),
+        ({"triggers": {}}, "triggers.transitions: is missing"),
+        ({"triggers": {"transitions": ["review"]}}, "triggers.transitions: 'review' is no transition"),
+        ({"triggers": {"transition": ["* -> a"]}}, "did you mean 'transitions'?"),
+        ({"triggers": {"transitions": ["* -> a"], "when": "tag:a or x>5"}}, "triggers.when: 'x>5', at character 10"),
+        ({"triggers": {"transitions": ["* -> a"], "when": ""}}, "triggers.when: must be a text of one line"),
+        ({"triggers": {"transitions": ["* -> a"], "cooldown_minutes": -1}}, "cooldown_minutes: must be from 0"),
+        ({"escalate": {"to": "Heavy"}}, "escalate: must be a list of objects"),
+        ({"escalate": [{"to": "Heavy"}]}, "escalate[0].when: is missing"),
+        ({"escalate": [{"to": "lint", "when": "tag:a"}]}, "escalate[0].to: 'lint' is this worker itself"),
+        ({"escalate": [{"to": "H", "when": "(tag:a"}]}, "escalate[0].when: '(', at character 1, is not closed"),
+        ({"sweep": {"every_hours": 1}}, "sweep.when: is missing"),
+        ({"sweep": {"when": "tag:a", "every_hours": 0}}, "sweep.every_hours: must be more than 0"),
+        ({"sweep": {"when": "tag:a", "limit": 1.5}}, "sweep.limit: must be a whole number from 1"),
+        ({"sandbox": "strict"}, "sandbox: 'strict' is not known"),
     ],
 )
 def test_a_field_that_is_off_is_named_with_its_file(top: Path, change: dict[str, Any], words: str) -> None:
@@ -212,9 +280,9 @@ def test_a_repository_overrides_a_built_in_one_and_a_broken_override_is_not_pass
 
 def test_an_unknown_name_gets_the_nearest_and_the_list(top: Path) -> None:
     put(top, GOOD)
-    with pytest.raises(NotFound, match="did you mean Lint") as caught:
+    with pytest.raises(NotFound, match="No worker is named 'Lnt'") as caught:
         find("Lnt", top)
-    assert "Lint" in str(caught.value.hint)
+    assert str(caught.value.hint).startswith("Did you mean Lint? Workers: ")
 
 
 def test_the_digest_changes_with_file_script_and_prompt(top: Path) -> None:
@@ -305,3 +373,49 @@ def test_a_program_is_python_or_a_file_of_the_repository(top: Path, tmp_path: Pa
     outside = COMMAND | {"command": [str(tmp_path / "evil")]}
     assert "not inside the repository" in checked(top, outside).message
     assert "not inside the repository" in checked(top, COMMAND | {"command": ["../evil"]}).message
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "review.schema.json does not exist"),
+        ("{", "not JSON"),
+        ('{"requird": []}', "did you mean 'required'?"),
+        ('{"type": "text"}', "$.type must be one or more of"),
+    ],
+)
+def test_a_schema_that_cannot_be_applied_is_named_before_any_run(top: Path, content: str | None, words: str) -> None:
+    put(top, GOOD | {"outputs": {"review": {"path": "r.json", "schema": "review.schema.json"}}})
+    if content is not None:
+        (top / "review.schema.json").write_text(content, encoding="utf-8")
+    with pytest.raises(DefinitionError) as refused:
+        check(find("lint", top), top, {"PATH": "/usr/bin:/bin"})
+    assert words in refused.value.message
+    assert "outputs.review.schema" in refused.value.message
+
+
+def test_the_digest_covers_the_schema_of_an_output(top: Path) -> None:
+    put(top, GOOD | {"outputs": {"review": {"path": "r.json", "schema": "s.json"}}})
+    digests = set()
+    for content in ("true", "false"):
+        (top / "s.json").write_text(content, encoding="utf-8")
+        digests.add(find("lint", top).digest)
+    assert 2 == len(digests)
+
+
+def test_the_keys_of_workers_that_change_code_are_read(top: Path) -> None:
+    setup = {"run": [["sh", "-c", "x"]], "timeout_minutes": 2, "cache": ["node_modules/"], "key": ["package-lock.json"]}
+    more = {"branch": "lattice/{short_id}/{run}", "keep": ["build"], "copy": [".env", "conf/*.key"], "setup": setup}
+    put(top, GOOD | more)
+    found = find("lint", top)
+    assert ("lattice/{short_id}/{run}", ("build",), (".env", "conf/*.key")) == (found.branch, found.keep, found.copy)
+    assert Setup((("sh", "-c", "x"),), 2, ("node_modules",), ("package-lock.json",)) == found.setup
+
+
+def test_a_worker_that_does_not_exist_cannot_be_escalated_to(top: Path) -> None:
+    put(top, GOOD | {"escalate": [{"to": "Hevy", "when": "tag:a"}]})
+    put(top, COMMAND | {"name": "Heavy"}, "heavy.json")
+    with pytest.raises(DefinitionError, match=r"escalate\[0\].to: No worker is named 'Hevy'") as off:
+        check(find("Lint", top), top, ENVIRON)
+    assert off.value.hint is not None
+    assert "Did you mean Heavy?" in off.value.hint

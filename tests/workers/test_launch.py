@@ -219,7 +219,7 @@ def test_a_starter_killed_before_its_request_leaves_a_folder_that_is_cleared_awa
 def test_a_starter_killed_after_its_request_leaves_a_run_that_ends_as_lost(bench: Bench) -> None:
     bench.worker()
     done = bench.python(
-        "launch._start_guard = die\n"
+        "launch.handover.start_guard = die\n"
         "launch.start(board, launch.plan(board, launch.Request('Sleeper', 'LAT-1'), os.environ), by)"
     )
     assert -9 == done.returncode
@@ -232,7 +232,7 @@ def test_a_starter_killed_after_its_request_leaves_a_run_that_ends_as_lost(bench
 def test_the_next_start_ends_a_dead_run_and_goes_on(bench: Bench) -> None:
     bench.worker("true")
     bench.python(
-        "launch._start_guard = die\n"
+        "launch.handover.start_guard = die\n"
         "launch.start(board, launch.plan(board, launch.Request('Sleeper', 'LAT-1'), os.environ), by)"
     )
     (dead,) = bench.board.store.task(bench.task_id).active_processes
@@ -245,7 +245,7 @@ def test_a_write_that_may_have_happened_is_settled_by_what_the_log_says(bench: B
     done = bench.python(
         "from lattice.errors import WriteUncertain\n"
         "request = launch._request\n"
-        "def uncertain(*args):\n    request(*args)\n    raise WriteUncertain('the sync failed')\n"
+        "def uncertain(*args, **more):\n    request(*args, **more)\n    raise WriteUncertain('the sync failed')\n"
         "launch._request = uncertain\n"
         "launch.start(board, launch.plan(board, launch.Request('Sleeper', 'LAT-1'), os.environ), by)"
     )
@@ -274,7 +274,7 @@ def test_a_guard_that_cannot_start_is_a_failed_run_with_its_end_on_the_board(
 def test_a_starter_that_is_killed_as_soon_as_it_may_go_does_not_take_the_run_with_it(bench: Bench) -> None:
     bench.worker("true")
     done = bench.python(
-        "launch._ready = die\n"
+        "launch.handover._ready = die\n"
         "launch.start(board, launch.plan(board, launch.Request('Sleeper', 'LAT-1'), os.environ), by)"
     )
     assert -9 == done.returncode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,14 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from lattice.workers.processes import RUN_MARK, descendants, kill_marked, marked, signal_tree, start_time
+from lattice.workers.process_table import descendants, start_time
+from lattice.workers.processes import RUN_MARK, kill_marked, marked, signal_tree
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 
 # Runs in a process of its own, because a sweep ends every child of the caller: pytest's too.
 SWEEPER = """
 import os, signal, sys, time
-from lattice.workers.processes import become_subreaper, descendants, sweep
+from lattice.workers.process_table import descendants
+from lattice.workers.processes import become_subreaper, sweep
 become_subreaper()
 ready, go = os.pipe()
 def daemon(act):
@@ -334,3 +337,23 @@ except PermissionError as error:
         assert alive(roots)
     finally:
         os.kill(roots, signal.SIGKILL)
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+def test_a_sweep_counts_all_of_a_pid_namespace_though_one_death_ends_it() -> None:
+    """Two sleepers in a namespace of their own, which dies with its first process."""
+    in_a_sweeper(
+        """
+        import subprocess
+        command = ["bwrap", "--dev-bind", "/", "/", "--unshare-pid", "--die-with-parent",
+                   "sh", "-c", "sleep 300 & sleep 300 & echo up; wait"]
+        inside = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert inside.stdout.readline() == b"up\\n"
+        before = set(descendants(os.getpid()))
+        assert len(before) >= 4, before
+        statuses = {}
+        assert before == set(sweep(30, statuses))
+        assert os.WTERMSIG(statuses[inside.pid]) == signal.SIGKILL
+        inside.returncode = -9
+        """
+    )

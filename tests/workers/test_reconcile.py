@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from lattice.commands.board import Board, read_config
-from lattice.workers import liveness, reconcile
+from lattice.workers import certificate, liveness, reconcile
+from lattice.workers.process_table import parent_of
 from lattice.workers.runs import RunFolder
 from tests.conftest import git
-from tests.workers.conftest import Bench, eventually, is_alive
+from tests.workers.conftest import Bench, eventually, is_alive, supervision
 
 REVIEW = {"review": {"role": "review", "path": "review.md", "required": True}}
 GOOD = 'echo good > "$LATTICE_OUTPUT_DIR/review.md"; echo mine > b.txt'
@@ -157,10 +158,53 @@ def test_a_task_that_went_does_not_keep_a_run_from_being_cleared(bench: Bench) -
     bench.assert_clean()
 
 
-def test_an_output_that_vanished_does_not_keep_a_run_from_its_end(bench: Bench) -> None:
+@pytest.mark.parametrize("change", ["vanishes", "changes"])
+def test_a_success_whose_output_goes_between_verdict_and_reading_is_none(bench: Bench, change: str) -> None:
     run = dying(bench, "Supervisor._record = die")
-    (run.out / "review.md").unlink()
+    if change == "vanishes":
+        (run.out / "review.md").unlink()
+    else:
+        (run.out / "review.md").write_text("better\n", encoding="utf-8")
     liveness.refresh(bench.board)
     seen = bench.finished(run)
-    assert ("succeeded", ()) == (seen.state, seen.artifact_ids)
+    assert ("failed", {"kind": "verdict", "missing": ["review"]}, ()) == (seen.state, seen.cause, seen.artifact_ids)
+    assert not bench.board.store.task(bench.task_id).has_role("review")
     assert "was not kept" in Path(run.guard_log).read_text(encoding="utf-8")
+    kept = certificate.read(run) or {}
+    assert ("failed", seen.error, False) == (kept["state"], kept["error"], kept["late"])
+
+
+def test_a_run_found_dead_by_the_next_starter_keeps_the_artifacts_of_its_end(bench: Bench) -> None:
+    run = dying(bench, "Supervisor._record = die")
+    unlooked = (
+        "liveness.refresh = lambda *_: None\n"  # It died after the starter had looked.
+        "plan = launch.plan(board, launch.Request('Sleeper', 'LAT-1'), os.environ)\n"
+        "fd = RunFolder(board.folder, plan.spec.run_id).create(plan.spec)\n"
+        "launch._request(board, plan, by)\ndie()\n"
+    )
+    assert -9 == bench.python(unlooked).returncode
+    seen = bench.view(run)
+    assert ("succeeded", 1, 1) == (seen.state, len(seen.artifact_ids), len(bench.ends(run)))
+    assert bench.board.store.task(bench.task_id).has_role("review")
+    liveness.refresh(bench.board)
+    assert 1 == len(bench.ends(run))
+    assert seen.artifact_ids == bench.finished(run).artifact_ids
+    assert False is (certificate.read(run) or {})["late"]
+
+
+def test_a_setup_that_dies_with_its_supervisor_makes_no_worktree_later(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = bench.notes / "here"
+    bench.worker("true")
+    bench.fake_git(monkeypatch, f'case "$*" in *"worktree add"*) touch "{here}"; exec sleep 300 ;; esac')
+    run = bench.start()
+    eventually(here.exists)
+    everyone = supervision(run)
+    (setup,) = [pid for pid in everyone if parent_of(parent_of(pid) or 0) in everyone]
+    for pid in everyone:
+        if pid != setup:
+            os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not run.alive() and not is_alive(setup))
+    liveness.refresh(bench.board)
+    assert "lost" == bench.finished(run).state

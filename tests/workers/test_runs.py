@@ -10,6 +10,7 @@ import pytest
 
 from lattice.errors import NotFound
 from lattice.workers import runs
+from lattice.workers.preparation_spec import Preparation
 from lattice.workers.runs import OutputSpec, RunFolder, RunSpec, decode_spec, find_run, open_runs
 
 RUN = "run_01K0000000000000000000000A"
@@ -23,6 +24,9 @@ SPEC = RunSpec(
 
 def test_a_spec_reads_back_as_it_was_written() -> None:
     assert SPEC == decode_spec(SPEC.encode())
+    prepared = Preparation(("x",), (("npm", "ci"),), 60.0, ("node_modules",), ("lock",), "digest", "/cache")
+    coded = SPEC.replace(branch="lattice/LAT-1/x", keep=("build",), preparation=prepared)
+    assert coded == decode_spec(coded.encode())
 
 
 def test_a_folder_gets_its_name_with_its_lease_held(tmp_path: Path) -> None:

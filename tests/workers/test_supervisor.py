@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from lattice.commands.artifacts import PAYLOAD_BYTES_MAX
-from lattice.workers.supervisor import LOG_BYTES_MAX
 from tests.conftest import git
 from tests.workers.conftest import Bench, eventually, is_alive
 
@@ -90,9 +89,10 @@ def test_silence_past_the_idle_limit_ends_a_run(bench: Bench) -> None:
 
 
 def test_a_flood_of_output_ends_a_run(bench: Bench) -> None:
-    seen = bench.ended(f"head -c {LOG_BYTES_MAX + 1} /dev/zero; exec sleep 300")
-    assert "failed" == seen.state
-    assert f"more than {LOG_BYTES_MAX} bytes" in (seen.error or "")
+    run = bench.start(bench.worker(f"head -c {3 << 20} /dev/zero; exec sleep 300", log_limit_mb=2))
+    seen = bench.finished(run)
+    assert ("failed", {"kind": "log_limit", "limit_bytes": 2 << 20}) == (seen.state, seen.cause)
+    assert 2 << 20 == run.output_log.stat().st_size
 
 
 def test_a_daemon_left_by_a_normal_exit_is_killed(bench: Bench) -> None:
@@ -168,6 +168,21 @@ def test_an_engine_that_exits_0_without_what_it_owes_has_failed(bench: Bench, sc
     assert ("failed", {"kind": "verdict", "missing": ["review"]}) == (seen.state, seen.cause)
     assert reason in (seen.error or "")
     assert () == bench.board.store.task(bench.task_id).evidence_refs
+
+
+def test_an_output_has_to_fit_its_schema_as_it_was_when_the_run_was_requested(bench: Bench) -> None:
+    schema = {"type": "object", "required": ["findings"], "properties": {"findings": {"type": "array"}}}
+    (bench.repo / "review.schema.json").write_text(json.dumps(schema), encoding="utf-8")
+    owed = {"review": {"path": "review.json", "required": True, "schema": "review.schema.json"}}
+    good = bench.ended('echo \'{"findings": []}\' > "$LATTICE_OUTPUT_DIR/review.json"', outputs=owed)
+    assert ("succeeded", 1) == (good.state, len(good.artifact_ids))
+    for bad, said in (('{"findings": 1}', "$.findings: must be array"), ("none", "not JSON")):
+        seen = bench.ended(f"echo '{bad}' > \"$LATTICE_OUTPUT_DIR/review.json\"", outputs=owed)
+        assert ("failed", {"kind": "verdict", "missing": ["review"]}) == (seen.state, seen.cause)
+        assert f"review (not valid: {said}" in (seen.error or "")
+        assert () == seen.artifact_ids
+    weaker = f'echo true > "{bench.repo}/review.schema.json"; echo 1 > "$LATTICE_OUTPUT_DIR/review.json"'
+    assert "failed" == bench.ended(weaker, outputs=owed).state
 
 
 def test_an_output_behind_a_linked_folder_is_not_taken(bench: Bench) -> None:
@@ -258,6 +273,18 @@ def test_the_log_has_both_streams_and_is_private(bench: Bench) -> None:
     bench.finished(run)
     assert "out\nerr\n" == run.output_log.read_text(encoding="utf-8")
     assert 0o600 == run.output_log.stat().st_mode & 0o777
+
+
+def test_a_waiting_guard_and_supervisor_share_less_than_30_mib(bench: Bench) -> None:
+    run = bench.running()
+    pss = 0
+    for pid in bench.supervision(run):
+        for row in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+            if row.startswith("Pss:"):
+                pss += int(row.split()[1])
+    print(f"guard and supervisor: {pss} KiB of proportional memory")
+    assert 0 < pss < 30 << 10
+    bench.data("worker", "stop", run.run_id, "--wait")
 
 
 def test_a_supervisor_uses_no_processor_time_while_it_waits(bench: Bench) -> None:

@@ -14,11 +14,16 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from lattice.core.codec import BadLine, parse_value
+from lattice.core.json_schema import check_schema
 from lattice.core.record import Record
-from lattice.errors import DefinitionError, NotFound, choices, nearest
+from lattice.errors import DefinitionError, NotFound, ValidationError, choices, did_you_mean
+from lattice.workers import sandbox
 from lattice.workers.definition import Definition, expand
 from lattice.workers.definition_file import parse_definition
 from lattice.workers.environment import child_environment
+from lattice.workers.runs import OutputSpec
+from lattice.workers.sandbox import Sandbox
 
 FILE_BYTES_MAX = 1 << 20
 _BUILTIN = Path(__file__).parent / "builtin"
@@ -66,10 +71,10 @@ def find(name: str, repo_top: Path | None) -> Definition:
         if definition.name.casefold() == wanted:
             return definition
     names = [definition.name for definition in catalogue.definitions]
-    meant = nearest(name, names)
+    further = f"Workers: {choices(names)}." if names else "Put a definition into workers/<name>.json."
     raise NotFound(
-        f"no worker is named {name!r}" + (f"; did you mean {meant}?" if meant else ""),
-        hint=f"workers: {choices(names)}" if names else "put a definition into workers/<name>.json",
+        f"No worker is named {name[:80]!r}.",
+        hint=did_you_mean(name, names, further),
         workers=names,
     )
 
@@ -83,6 +88,9 @@ def load(path: Path, inside: Path, *, builtin: bool = False) -> Definition:
     for key, relative in (("script", definition.script), ("prompt_file", definition.prompt_file)):
         if relative is not None:
             digest.update(_framed(key, _file_digest(folder / relative)))
+    for output in definition.outputs:
+        if output.schema is not None:
+            digest.update(_framed(f"schema {output.name}", _file_digest(folder / output.schema)))
     return definition.replace(digest=digest.hexdigest())
 
 
@@ -97,21 +105,62 @@ def check(definition: Definition, repo_top: Path, environ: Mapping[str, str]) ->
             raise _off(definition, "script", f"{definition.script} is not executable", f"chmod +x {definition.script}")
     if definition.command:
         program(definition, repo_top, environ)
+    for argv in definition.setup.run if definition.setup is not None else ():
+        program_at(definition, "setup.run", argv[0], repo_top, environ)
+    output_specs(definition, repo_top)
+    sandbox_of(definition, environ)
+    for place, one in enumerate(definition.escalate):
+        try:
+            find(one.to, repo_top)
+        except NotFound as off:
+            raise _off(definition, f"escalate[{place}].to", off.message, off.hint) from off
+
+
+def sandbox_of(definition: Definition, environ: Mapping[str, str]) -> Sandbox | None:
+    """What the worker's runs get of the sandbox it asks for. Raises SandboxUnavailable, DefinitionError."""
+    for path in definition.sandbox.paths:
+        if not os.path.exists(path):
+            raise _off(definition, "sandbox.paths", f"{path} does not exist", "correct it, or take it out")
+    return sandbox.resolve(definition.sandbox, definition.engine, definition.branch, environ)
+
+
+def output_specs(definition: Definition, repo_top: Path) -> tuple[OutputSpec, ...]:
+    """The outputs with their schemas, read from the main checkout. Raises DefinitionError naming the file."""
+    specs = []
+    for output in definition.outputs:
+        schema = None
+        if output.schema is not None:
+            key = f"outputs.{output.name}.schema"
+            folder = definition.folder(repo_top)
+            path = _existing(definition, key, output.schema, folder)
+            try:
+                schema = parse_value(_read(path, folder))
+                check_schema(schema)
+            except (BadLine, ValidationError) as off:
+                hint = off.hint if isinstance(off, ValidationError) else None
+                raise _off(definition, key, f"{output.schema}: {off}", hint) from off
+        specs.append(OutputSpec(output.name, output.path, output.role, output.required, schema))
+    return tuple(specs)
 
 
 def program(definition: Definition, repo_top: Path, environ: Mapping[str, str]) -> str:
-    """The absolute path of what a `command` engine executes, its first word resolved. Raises DefinitionError.
+    """The absolute path of what a `command` engine executes. Raises DefinitionError."""
+    return program_at(definition, "command", definition.command[0], repo_top, environ)
+
+
+def program_at(definition: Definition, key: str, word: str, repo_top: Path, environ: Mapping[str, str]) -> str:
+    """The absolute path of a program that the definition names under `key`. Raises DefinitionError.
 
     Looked for on the PATH the worker itself will have; a word with a slash is a file of the main checkout.
     """
-    first = expand(definition.command[:1], {"python": sys.executable, "repo": str(repo_top)})[0]
+    first = expand([word], {"python": sys.executable, "repo": str(repo_top)})[0]
     if first == sys.executable:
         return first
     if "/" in first:
-        return str(_executable(definition, first, repo_top))
+        return str(_executable(definition, key, first, repo_top))
     found = shutil.which(first, path=child_environment(environ, definition.env, {}).get("PATH", os.defpath))
     if found is None:
-        raise _off(definition, "command", f"{first!r} is not on PATH", f"install {first}, or correct the command")
+        raise _off(definition, key, f"{first!r} is not on PATH", f"install {first}, or correct the command")
     return os.path.abspath(found)
 
 
@@ -181,13 +230,13 @@ def _existing(definition: Definition, key: str, relative: str, folder: Path) -> 
     return path
 
 
-def _executable(definition: Definition, first: str, repo_top: Path) -> Path:
+def _executable(definition: Definition, key: str, first: str, repo_top: Path) -> Path:
     relative = os.path.relpath(repo_top / first, repo_top)
     if relative.startswith(".."):
-        raise _off(definition, "command", f"{first} is not inside the repository", "name the program by PATH alone")
-    path = _existing(definition, "command", relative, repo_top)
+        raise _off(definition, key, f"{first} is not inside the repository", "name the program by PATH alone")
+    path = _existing(definition, key, relative, repo_top)
     if not os.access(path, os.X_OK):
-        raise _off(definition, "command", f"{relative} is not executable", f"chmod +x {relative}")
+        raise _off(definition, key, f"{relative} is not executable", f"chmod +x {relative}")
     return path
 
 

@@ -20,10 +20,12 @@ from lattice.core.text import check_line
 from lattice.errors import LatticeError, ValidationError
 from lattice.ledger import Signature
 from lattice.store.files.locks import locked
-from lattice.workers import liveness, worktree
+from lattice.workers import branches, cache, liveness, worktree
 from lattice.workers.git import Repository
-from lattice.workers.launch import worktrees_of
+from lattice.workers.launch import caches_of, worktrees_of
+from lattice.workers.overdue import end_overdue
 from lattice.workers.overview import RunView, find
+from lattice.workers.queue import take_out
 from lattice.workers.reconcile import mend
 from lattice.workers.runs import RunFolder, abandoned_drafts, all_runs
 from lattice.workers.salvage import salvage
@@ -31,14 +33,19 @@ from lattice.workers.salvage import salvage
 MEND_S = 120.0
 """How long somebody else may take to finish a dead run before a waiting command says so."""
 
+LOOK_S = 0.5
+"""How often somebody who waits for an external run, or one in the queue, looks."""
+
 DRAFT_AGE_S = 60.0
 """How old the folder of a starter that never named its run must be before it counts as abandoned."""
+
+BY_GC = "lattice worker gc"
 
 
 class Ended:
     """Knows when a run is finished to its last step: when its lease can be shared, because nobody holds it.
 
-    A thread waits in flock(2), so that nothing is polled.
+    A thread waits in flock(2), so that nothing is polled once the run has left the queue.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -51,6 +58,8 @@ class Ended:
         return self._event.wait(timeout_s)
 
     def _watch(self) -> None:
+        while self._folder.waits():
+            time.sleep(LOOK_S)  # Nobody holds anything of a run that waits, so there is nothing to wait on.
         with contextlib.suppress(FileNotFoundError):  # Closed and cleared away: that is an end, too.
             descriptor = os.open(self._folder.lease, os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -60,6 +69,40 @@ class Ended:
         self._event.set()
 
 
+class EndedOnBoard:
+    """The same of an external run: no kernel knows of it, so the board is looked at until its end is there."""
+
+    def __init__(self, board: Board, run_id: str) -> None:
+        self._board = board
+        self._run_id = run_id
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Whether it ended within the time; without one, wait for good."""
+        give_up_at = time.monotonic() + timeout_s if timeout_s is not None else None
+        while True:
+            if refreshed(self._board, self._run_id).ended:
+                return True
+            left_s = LOOK_S if give_up_at is None else min(LOOK_S, give_up_at - time.monotonic())
+            if left_s <= 0:
+                return False
+            time.sleep(left_s)
+
+
+def refreshed(board: Board, ref: str) -> RunView:
+    """The run that `ref` names, ended if it is dead and can be. Raises NotFound."""
+    run = find(board, ref)
+    if run.ended:
+        return run
+    liveness.refresh(board, [board.store.task(run.task_id)])
+    return find(board, run.run_id)
+
+
+def ended(board: Board, run_id: str) -> Ended | EndedOnBoard:
+    """What knows when the run has ended. Raises NotFound."""
+    run = find(board, run_id)
+    return EndedOnBoard(board, run_id) if run.external else Ended(RunFolder(board.folder, run_id))
+
+
 def stop(board: Board, ref: str, reason: str | None, by: Signature) -> tuple[RunView, bool]:
     """Ask for the run's end: on the board first, then by waking its supervisor.
 
@@ -67,8 +110,7 @@ def stop(board: Board, ref: str, reason: str | None, by: Signature) -> tuple[Run
     """
     if reason is not None:
         check_line(reason, "reason")
-    liveness.refresh(board)
-    run = find(board, ref)
+    run = refreshed(board, ref)
     if run.ended:
         return run, False
 
@@ -78,7 +120,8 @@ def stop(board: Board, ref: str, reason: str | None, by: Signature) -> tuple[Run
         return [ProcessStopRequested(run_id=run.run_id, reason=reason)] if wanted else []
 
     board.ledger.transact(run.task_id, decide, by)
-    RunFolder(board.folder, run.run_id).poke()
+    if not take_out(board, run.run_id, reason, "who stopped it"):
+        RunFolder(board.folder, run.run_id).poke()
     return find(board, run.run_id), True
 
 
@@ -99,6 +142,7 @@ class Cleared(Record):
     worktrees: tuple[str, ...]  # paths that were removed
     folders: tuple[str, ...]  # what dead starters left
     problems: tuple[str, ...]
+    caches: tuple[str, ...] = ()  # what setups had made, and nobody used for long
 
 
 def gc(board: Board, environ: Mapping[str, str]) -> Cleared:
@@ -108,10 +152,15 @@ def gc(board: Board, environ: Mapping[str, str]) -> Cleared:
     folders: list[str] = []
     problems: list[str] = []
     for folder in all_runs(board.folder):
-        if folder.is_closed() or folder.alive():
+        if folder.is_closed():
             continue
         try:
-            if mend(board, folder):
+            killed = end_overdue(folder, BY_GC) if folder.alive() else []
+            if killed:
+                Ended(folder).wait(MEND_S)
+            elif folder.alive():
+                continue
+            if folder.is_closed() or mend(board, folder, killed, BY_GC):
                 finished.append(folder.run_id)
         except (LatticeError, OSError) as why:
             problems.append(f"{folder.run_id}: {why}")
@@ -130,7 +179,21 @@ def gc(board: Board, environ: Mapping[str, str]) -> Cleared:
                 removed.append(str(path))
             except (LatticeError, OSError) as why:
                 problems.append(f"{path}: {why}")
-    return Cleared(tuple(finished), tuple(removed), tuple(folders), tuple(problems))
+    caches = _prune_caches(board, environ, problems)
+    return Cleared(tuple(finished), tuple(removed), tuple(folders), tuple(problems), caches)
+
+
+def _prune_caches(board: Board, environ: Mapping[str, str], problems: list[str]) -> tuple[str, ...]:
+    try:
+        root = caches_of(board, environ)
+    except ValidationError:
+        return ()  # There is no safe place for one, so there is none.
+    try:
+        gone = cache.prune(root, lambda run_id: RunFolder(board.folder, run_id).alive())
+    except (LatticeError, OSError) as why:
+        problems.append(f"the cache: {why}")
+        return ()
+    return tuple(str(path) for path in gone)
 
 
 def stray_worktrees(board: Board, repo: Repository, environ: Mapping[str, str]) -> list[Path]:
@@ -147,7 +210,10 @@ def stray_worktrees(board: Board, repo: Repository, environ: Mapping[str, str]) 
 
 def _clear(board: Board, repo: Repository, path: Path) -> None:
     spec = RunFolder(board.folder, path.name).spec()
-    start = (spec.commit_sha if spec else None) or repo.empty_tree()  # Unknown: then whatever HEAD is gets a ref.
+    # Unknown: then whatever HEAD is gets a ref.
+    start = (branches.start_of(repo, spec) if spec else None) or repo.empty_tree()
     if os.path.lexists(path):
-        salvage(repo, path, path.name, start)
+        salvage(repo, path, path.name, start, spec.keep if spec else ())
     worktree.remove(repo, path)
+    if spec is not None:
+        branches.settle(repo, spec)

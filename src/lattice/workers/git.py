@@ -36,7 +36,7 @@ FULL_TREE = ("-c", "core.sparseCheckout=false", "-c", "submodule.recurse=false")
 
 _STDERR_CHARS_MAX = 2000
 _AFTER_KILL_S = 2.0
-_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -47,8 +47,9 @@ def git(
     timeout_s: float = 60,
     input_text: str | None = None,
     env_extra: Mapping[str, str] | None = None,
+    fine: Sequence[int] = (0,),
 ) -> str:
-    """Run `git ARGS` in `cwd`; returns what it printed.
+    """Run `git ARGS` in `cwd`; returns what it printed. `fine` are the exit statuses that are no refusal.
 
     Raises GitError, with git's own words, when it is missing, refuses, is killed or takes longer than
     `timeout_s`; its details then hold `subcommand` and, when git ended by itself, `status`.
@@ -75,7 +76,7 @@ def git(
         ) from error
     data = None if input_text is None else input_text.encode("utf-8", "surrogateescape")
     stdout, stderr = _communicate(process, data, subcommand, timeout_s)
-    if process.returncode != 0:
+    if process.returncode not in fine:
         raise _refused(subcommand, process.returncode, stderr)
     return stdout.decode("utf-8", "surrogateescape")
 
@@ -177,7 +178,7 @@ class Repository(Record):
         hint = "name a branch, a tag or a commit; `git log --oneline` lists commits"
         if not ref or ref.startswith("-") or _CONTROL.search(ref):
             raise NotFound(f"{ref!r} cannot name a commit", hint=hint, ref=ref)
-        found = self._commit(f"{ref}^{{commit}}")
+        found = self.commit(f"{ref}^{{commit}}")
         if found is None:
             raise NotFound(f"no commit is named {ref!r} in {self.top}", hint=hint, ref=ref)
         return found
@@ -187,19 +188,23 @@ class Repository(Record):
         found = self._ask(["merge-base", "--end-of-options", a, b], none_at=(1,))
         return None if found is None else _line(found)
 
+    def is_ancestor(self, above: str, below: str) -> bool:
+        """Whether a commit is part of the history of another, or the same. Raises GitError."""
+        return self._ask(["merge-base", "--is-ancestor", above, below], none_at=(1,)) is not None
+
     def parent(self, sha: str) -> str | None:
         """The first parent of a commit, or None for a root."""
-        return self._commit(f"{sha}^1")
+        return self.commit(f"{sha}^1")
 
     def default_branch(self) -> str | None:
         """The branch work is measured against: the remote's HEAD, else init.defaultBranch, main, master."""
         remote = self._ask(["symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"], none_at=(1, 128))
         configured = self._ask(["config", "--get", "init.defaultBranch"], none_at=(1,))
-        if remote is not None and self._commit(f"refs/remotes/{_line(remote)}^{{commit}}"):
+        if remote is not None and self.commit(f"refs/remotes/{_line(remote)}^{{commit}}"):
             return _line(remote)
         names = [_line(configured)] if configured is not None else []
         for name in (*names, "main", "master"):
-            if self._commit(f"refs/heads/{name}^{{commit}}"):
+            if self.commit(f"refs/heads/{name}^{{commit}}"):
                 return name
         return None
 
@@ -207,12 +212,13 @@ class Repository(Record):
         """The name of the tree without entries, in this repository's hash: a base for a root commit's diff."""
         return _line(self._run(["hash-object", "-t", "tree", "--stdin"], input_text=""))
 
-    def _commit(self, expression: str) -> str | None:
+    def commit(self, expression: str) -> str | None:
+        """The full hash that an expression of git-rev-parse(1) names, or None. Raises GitError."""
         # 128 is git's status for an expression it cannot parse, such as `a..b`: that names no commit either.
         args = ["rev-parse", "--verify", "--quiet", "--end-of-options", expression]
         found = self._ask(args, none_at=(1, 128))
         # `^main` is an exclusion, and git answers it with a hash after a caret.
-        return _line(found) if found is not None and _HASH.fullmatch(_line(found)) else None
+        return _line(found) if found is not None and HASH.fullmatch(_line(found)) else None
 
     def _ask(self, args: Sequence[str], *, none_at: tuple[int, ...]) -> str | None:
         """git's answer; None where it says no by one of the statuses `none_at`."""

@@ -4,7 +4,7 @@
 
 It is started detached, with a clean environment, holding nothing but the three descriptors:
 the locked lease, which it hands on and keeps no copy of (so that the lease is free at the very moment
-the supervisor is dead); the environment for the engine, which never touches the disk; and the pipe on
+the supervisor is dead); the environments, which never touch the disk; and the pipe on
 which the starter waits. The supervisor is a fork of it: one start-up less, and their memory is shared.
 """
 
@@ -20,7 +20,7 @@ from types import FrameType
 
 from lattice.commands.board import FOLDER, Board, read_config
 from lattice.errors import LatticeError
-from lattice.workers import lease, liveness, supervisor
+from lattice.workers import attendant, lease, liveness, supervisor
 from lattice.workers.processes import become_subreaper, sweep
 from lattice.workers.reconcile import mend
 from lattice.workers.runs import RunFolder
@@ -32,6 +32,9 @@ def main(arguments: Sequence[str]) -> int:
     """Guard one run to its end. The exit status is for nobody: the board has the truth."""
     root, run_id = Path(arguments[0]), arguments[1]
     lease_fd, env_fd, ready_fd = (int(number) for number in arguments[2:5])
+    # On a full disk CPython 3.11, and 3.12 and 3.13 until late in 2024, leave a compiled module that is cut short,
+    # and then nobody can import that module any more (python/cpython#126606). What is imported from here on is little.
+    sys.dont_write_bytecode = True
     lease.keep(lease_fd)
     os.set_inheritable(ready_fd, False)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
@@ -41,14 +44,18 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(signum, _pass)
     become_subreaper()
     folder = RunFolder(root / FOLDER, run_id)
-    environment = _read_environment(env_fd)
-    child = os.fork()
+    environment, origin = _read_environments(env_fd)
+    guard, child = os.getpid(), os.fork()
     if child == 0:
-        os._exit(_supervise(root, folder, lease_fd, ready_fd, environment))
+        status = _supervise(root, folder, lease_fd, ready_fd, environment)
+        if os.getppid() == guard:
+            os.kill(guard, signal.SIGCONT)  # Had somebody stopped it, it would stay so for good, and the queue with it.
+        os._exit(status)
     os.close(lease_fd)
     os.close(ready_fd)
     os.waitpid(child, 0)
     _finish(root, folder)
+    _move_on(root, folder, origin)
     return 0
 
 
@@ -67,20 +74,30 @@ def _finish(root: Path, folder: RunFolder) -> None:
         killed = sweep(SWEEP_S)  # What the supervisor left is ours by now.
         board = Board(root, read_config(root))
         if folder.exists() and not folder.is_closed():
-            mend(board, folder, killed)
-        liveness.refresh(board)  # A run that was started inside this one died with it.
+            mend(board, folder, killed, "guard")
+        liveness.refresh(board, heals=False)  # A run that was started inside this one died with it.
     except (LatticeError, OSError) as why:
         folder.note(f"guard: {why}")  # The next reading command, or `worker gc`, goes on from here.
+
+
+def _move_on(root: Path, folder: RunFolder, origin: dict[str, str]) -> None:
+    """Start the runs that waited for this one's end."""
+    try:
+        attendant.attend(root, origin)
+    except (LatticeError, OSError) as why:
+        folder.note(f"guard: the queue was not moved: {why}")  # As above: the next reading command does it.
 
 
 def _pass(_signum: int, _frame: FrameType | None) -> None:
     """Nothing ends this process but SIGKILL; what it waits for goes on (PEP 475)."""
 
 
-def _read_environment(descriptor: int) -> dict[str, str]:
+def _read_environments(descriptor: int) -> tuple[dict[str, str], dict[str, str]]:
+    """The engine's environment, and the one it was taken from."""
     with os.fdopen(descriptor, "rb") as file:
         file.seek(0)
-        return {str(name): str(value) for name, value in json.loads(file.read()).items()}
+        shape = json.loads(file.read())
+    return shape["environment"], shape["origin"]
 
 
 if __name__ == "__main__":

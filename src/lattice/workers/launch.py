@@ -7,49 +7,39 @@ trace. After the request is on the board, whatever goes wrong is an end on the b
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-import select
-import signal
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
 
-import lattice
 from lattice.commands.board import Board
 from lattice.commands.hooks import IN_HOOK
-from lattice.core.events import ProcessFailed, ProcessRequested, TaskEvent
+from lattice.core.events import ProcessFailed, TaskEvent
 from lattice.core.record import Record
-from lattice.core.run import SetupFailed, judge
+from lattice.core.run import SetupFailed
 from lattice.core.task import Task
 from lattice.errors import (
     AlreadyRunning,
     DefinitionError,
     LatticeError,
+    LimitReached,
     NotFound,
     RunSetupError,
     StorageError,
     WriteUncertain,
 )
-from lattice.ledger import Signature, timestamp
-from lattice.workers import catalogue, liveness
+from lattice.ledger import Signature
+from lattice.workers import catalogue, handover, liveness, planning, queue
 from lattice.workers.definition import Definition, expand
 from lattice.workers.environment import child_environment
 from lattice.workers.git import Repository
-from lattice.workers.lease import hand_on
-from lattice.workers.processes import signal_tree
-from lattice.workers.reconcile import Outcome, mend, outcome_of
-from lattice.workers.runs import OutputSpec, RunFolder, RunSpec, host_name
-from lattice.workers.worktree_root import worktrees_root
+from lattice.workers.lapse import lost
+from lattice.workers.outcome import Outcome
+from lattice.workers.reconcile import mend, with_outputs
+from lattice.workers.runs import RunFolder, RunSpec, host_name
+from lattice.workers.worktree_root import cache_root, worktrees_root
 
-READY_WITHIN_S = 30.0
-_INHERITED_BY_GUARD = ("PATH", "HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "TMPDIR", "USER", "LOGNAME", IN_HOOK)
-_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from lattice.workers.guard import main; main(sys.argv[1:])"
 _UNSAFE_IN_NAMES = re.compile(r"[^A-Za-z0-9-]")
 
 
@@ -69,6 +59,7 @@ class Plan(Record):
     task: Task
     spec: RunSpec
     environment: Mapping[str, str]
+    origin: Mapping[str, str]  # where it is from: the runs that this one's guard starts take their variables there
 
     def described(self) -> dict[str, object]:
         """What `--dry-run` shows."""
@@ -80,6 +71,8 @@ class Plan(Record):
             "commit_sha": self.spec.commit_sha,
             "base_sha": self.spec.base_sha,
             "worktree": self.spec.worktree,
+            "branch": self.spec.branch,
+            "sandbox": self.spec.sandbox.said() if self.spec.sandbox else None,
             "timeout_s": self.spec.timeout_s,
             "environment": sorted(self.environment),
         }
@@ -103,6 +96,7 @@ def plan(board: Board, request: Request, environ: Mapping[str, str]) -> Plan:
     folder = RunFolder(board.folder, run_id)
     tree = worktrees_of(board, environ) / run_id if definition.worktree else None
     values = _values(board, task, folder, tree, head, base, top)
+    cache = caches_of(board, environ) if definition.setup is not None and definition.setup.cache else None
     spec = RunSpec(
         run_id=run_id,
         task_id=task.id,
@@ -122,48 +116,51 @@ def plan(board: Board, request: Request, environ: Mapping[str, str]) -> Plan:
         timeout_s=definition.timeout_minutes * 60,
         idle_timeout_s=definition.idle_timeout_minutes * 60 if definition.idle_timeout_minutes else None,
         grace_s=definition.grace_seconds,
-        outputs=tuple(OutputSpec(o.name, o.path, o.role, o.required) for o in definition.outputs),
+        outputs=catalogue.output_specs(definition, top),
         requested_ms=board.ledger.source.now_ms(),
+        interrupt_s=definition.interrupt_seconds,
+        after_result_s=definition.after_result_seconds,
+        log_limit_bytes=int(definition.log_limit_mb * (1 << 20)),
+        branch=planning.branch_of(definition, repo, task, run_id),
+        keep=definition.keep,
+        preparation=planning.preparation_of(definition, top, environ, values, cache),
+        sandbox=catalogue.sandbox_of(definition, environ),
+        definition_digest=definition.digest,
+        env_set=definition.env.set,
+        in_hook=environ.get(IN_HOOK) or None,
+        max_parallel=definition.max_parallel,
+        retries=definition.retries,
     )
-    given = {
-        "LATTICE_RUN_ID": run_id,
-        "LATTICE_ROOT": str(board.root),
-        "LATTICE_ACTOR": definition.actor,
-        "LATTICE_TASK_ID": task.id,
-        "LATTICE_TASK_SHORT_ID": task.name,
-        "LATTICE_BASE_SHA": base or "",
-        "LATTICE_COMMIT_SHA": head or "",
-        "LATTICE_WORKTREE": str(tree) if tree else "",
-        "LATTICE_OUTPUT_DIR": str(folder.out),
-        "LATTICE_MAIN_CHECKOUT": str(top),
-    }
-    if environ.get(IN_HOOK):
-        given[IN_HOOK] = environ[IN_HOOK]  # A run that a hook started fires no hooks: no loops.
-    return Plan(definition, task, spec, child_environment(environ, definition.env, given))
+    given = handover.given_to(spec, folder)
+    environment = child_environment(environ, definition.env, given)
+    not_inherited = {*given, *(name for name, _ in spec.env_set)}
+    variables = tuple(sorted(name for name in environment if name not in not_inherited))
+    return Plan(definition, task, spec.replace(variables=variables), environment, environ)
 
 
-def start(board: Board, prepared: Plan, by: Signature) -> Task:
-    """Request the run and hand it to its guard. Returns the task with the run in it.
+def start(board: Board, prepared: Plan, by: Signature, *, wait: bool = True) -> Task:
+    """Request the run, and hand it to its guard where its turn is now. Returns the task with the run in it.
 
-    Raises AlreadyRunning (nothing was written), StorageError, LockTimeout; RunSetupError where the
-    guard could not be started: then the run's end is on the board.
+    Where as many run as may, it joins the queue, or raises LimitReached without `wait`. Raises AlreadyRunning
+    (nothing was written), StorageError, LockTimeout; RunSetupError where the guard could not be started: then
+    the run's end is on the board.
     """
     spec = prepared.spec
     folder = RunFolder(board.folder, spec.run_id)
     liveness.refresh(board)
+    with queue.admission(board, spec, prepared.task) as turn:
+        queued = bool(turn.waits_for)
+        if queued and not wait:
+            raise LimitReached(
+                f"{spec.process_type} cannot start now; it would have to wait for {' and '.join(turn.waits_for)}.",
+                hint="Leave out --no-queue to let it wait, or see who runs: lattice worker ps",
+                waits_for=list(turn.waits_for),
+            )
+        lease_fd, task = _requested(board, prepared, by, folder, queued=queued)
     try:
-        lease_fd = folder.create(spec)
-    except OSError as refused:
-        raise StorageError(f"The run's folder could not be made: {refused.strerror}. Nothing was started.") from refused
-    try:
-        try:
-            task = _request(board, prepared, by)
-        except WriteUncertain:
-            raise  # Whether it was requested, only the log can say later: reconcile asks it.
-        except LatticeError:
-            folder.discard()
-            raise
-        problem = _start_guard(board, folder, lease_fd, prepared.environment)
+        if queued:
+            return task
+        problem = handover.start_guard(board, folder, lease_fd, prepared.environment, prepared.origin)
     finally:
         os.close(lease_fd)
     if problem is not None:
@@ -171,122 +168,85 @@ def start(board: Board, prepared: Plan, by: Signature) -> Task:
     return task
 
 
-def _request(board: Board, prepared: Plan, by: Signature) -> Task:
+def _requested(board: Board, prepared: Plan, by: Signature, folder: RunFolder, *, queued: bool) -> tuple[int, Task]:
+    """The run's folder with its lease held, and the request on the board: both, or neither."""
+    try:
+        lease_fd = folder.create(prepared.spec, queue.note() if queued else None)
+    except OSError as refused:
+        raise StorageError(f"The run's folder could not be made: {refused.strerror}. Nothing was started.") from refused
+    try:
+        return lease_fd, _request(board, prepared, by, queued=queued)
+    except WriteUncertain:
+        os.close(lease_fd)
+        raise  # Whether it was requested, only the log can say later: reconcile asks it.
+    except BaseException as why:
+        if isinstance(why, LatticeError):
+            folder.discard()
+        os.close(lease_fd)
+        raise
+
+
+def _request(board: Board, prepared: Plan, by: Signature, *, queued: bool = False) -> Task:
     spec = prepared.spec
-    deadline = timestamp(spec.requested_ms + int((spec.timeout_s + spec.grace_s) * 1000))
-    requested = ProcessRequested(
-        run_id=spec.run_id,
-        process_type=spec.process_type,
-        definition_digest=prepared.definition.digest,
-        commit_sha=spec.commit_sha,
-        base_sha=spec.base_sha,
-        timeout_s=spec.timeout_s,
-        host=spec.host,
-        deadline=deadline,
-    )
+    requested = queue.request_of(spec, queued=queued)
 
     def decide(task: Task) -> list[TaskEvent]:
-        ended: list[TaskEvent] = []
-        for run in task.active_processes:
-            if run.process_type != spec.process_type:
-                continue
-            if liveness.blocks(board, run):
-                raise AlreadyRunning(
-                    f"{run.process_type} is already running on {task.name}: {run.run_id}, since {run.requested_at}.",
-                    hint=f"lattice worker logs {run.run_id} --follow",
-                    run_id=run.run_id,
-                    worker=run.process_type,
-                    task=task.name,
-                )
-            ended.append(_end_of_dead(board, task, run.run_id))
-        return [*ended, requested]
+        return [*make_way(board, task, spec.process_type), requested]
 
     return board.ledger.transact(spec.task_id, decide, by).task
-
-
-def _end_of_dead(board: Board, task: Task, run_id: str) -> TaskEvent:
-    """The end of a run that died a moment ago, or whose machine never said: what its outcome says, else lost."""
-    folder = RunFolder(board.folder, run_id)
-    spec, stored = folder.spec(), folder.read_outcome()
-    if spec is not None and stored is not None:
-        return Outcome(**{**stored, "artifacts": ()}).body(task, spec)
-    run = task.run(run_id)
-    return ProcessFailed(
-        run_id=run_id,
-        started_event_id=run.started_event_id if run else None,
-        commit_sha=run.commit_sha if run else None,
-        duration_s=0.0,
-        error="Nobody supervises it any more; it was found when the next run was requested.",
-        cause={"kind": "lost"},
-    )
-
-
-def _start_guard(board: Board, folder: RunFolder, lease_fd: int, environment: Mapping[str, str]) -> str | None:
-    """Hand the lease to a guard, and wait until the run is supervised. What went wrong, or None."""
-    package = str(Path(lattice.__file__).parent.parent)  # the guard is of the same version, however this one was found
-    read_fd, write_fd = os.pipe()
-    try:
-        with _on_paper(environment) as env_file:
-            hand_on(lease_fd)
-            handed = (lease_fd, env_file.fileno(), write_fd)
-            guard = subprocess.Popen(
-                [sys.executable, "-I", "-c", _BOOT, package, str(board.root), folder.run_id, *map(str, handed)],
-                cwd="/",
-                env={name: os.environ[name] for name in _INHERITED_BY_GUARD if name in os.environ},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                pass_fds=handed,
-            )
-        os.close(write_fd)
-        write_fd = -1
-        if _ready(read_fd):
-            guard.returncode = 0  # It outlives this process on purpose, and nobody here waits for it.
-            return None
-        signal_tree(guard.pid, signal.SIGKILL)
-        guard.kill()
-        guard.wait()
-        return "its guard ended, or hung, before the run was supervised"
-    except OSError as why:
-        return f"its guard could not be started: {why}"
-    finally:
-        os.close(read_fd)
-        if write_fd >= 0:
-            os.close(write_fd)
 
 
 def _compensate(board: Board, folder: RunFolder, spec: RunSpec, problem: str) -> None:
     """The request is on the board and nobody supervises the run: say so there, and raise RunSetupError."""
     error = f"The run could not be started: {problem}."
-    if folder.read_outcome() is None:
-        outcome = outcome_of(
-            judge(SetupFailed(error), ()),
-            exit_status=None,
-            duration_s=time.time() - spec.requested_ms / 1000,
-            killed=[],
-            salvage_ref=None,
-        )
-        folder.write_outcome(outcome.fields())
+    handover.note_end(board, folder, spec, SetupFailed(error), "starter")
     mend(board, folder)
+    queue.heal(board, os.environ)  # It held a slot for that long.
     raise RunSetupError(error, hint=f"See {folder.guard_log}, then try again.", run_id=folder.run_id)
 
 
-def _ready(read_fd: int) -> bool:
-    poller = select.poll()
-    poller.register(read_fd, select.POLLIN)
-    return bool(poller.poll(READY_WITHIN_S * 1000)) and os.read(read_fd, 1) == b"r"
+def make_way(board: Board, task: Task, worker: str) -> list[TaskEvent]:
+    """The ends of the worker's dead runs on the task. Raises AlreadyRunning where one blocks another."""
+    ended: list[TaskEvent] = []
+    for run in task.active_processes:
+        if run.process_type.casefold() != worker.casefold():
+            continue
+        if liveness.blocks(board, run):
+            waits = run.state == "queued"
+            look = f"show {run.run_id}" if run.external or waits else f"logs {run.run_id} --follow"
+            raise AlreadyRunning(
+                f"{run.process_type} is already {'queued' if waits else 'running'} on {task.name}: {run.run_id}, "
+                f"since {run.requested_at}.",
+                hint=f"lattice worker {look}",
+                run_id=run.run_id,
+                worker=run.process_type,
+                task=task.name,
+            )
+        ended += [lost(run)] if run.external else _end_of_dead(board, task, run.run_id)
+    return ended
 
 
-def _on_paper(environment: Mapping[str, str]) -> BinaryIO:
-    """The engine's environment as a file without a name: it may hold secrets, and a pipe holds 64 KiB."""
-    if hasattr(os, "memfd_create"):
-        file: BinaryIO = os.fdopen(os.memfd_create("lattice-environment"), "w+b")
-    else:
-        file = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
-    file.write(json.dumps(dict(environment)).encode())
-    file.flush()
-    return file
+def _end_of_dead(board: Board, task: Task, run_id: str) -> list[TaskEvent]:
+    """The end of a run that died a moment ago, or whose machine never said: what its outcome says, else lost.
+
+    The files of its outputs are written under the task's lock: `refresh` has just looked, so it is rare.
+    """
+    folder = RunFolder(board.folder, run_id)
+    spec, stored = folder.spec(), folder.read_outcome()
+    if spec is not None and stored is not None and spec.host == host_name(board.folder):
+        outcome, attached = with_outputs(board, folder, spec, Outcome(**stored))
+        return [*attached, outcome.body(task, spec)]
+    run = task.run(run_id)
+    return [
+        ProcessFailed(
+            run_id=run_id,
+            started_event_id=run.started_event_id if run else None,
+            commit_sha=run.commit_sha if run else None,
+            duration_s=0.0,
+            error="Nobody supervises it any more; it was found when the next run was requested.",
+            cause={"kind": "lost"},
+        )
+    ]
 
 
 def _repository(board: Board) -> Repository | None:
@@ -327,9 +287,19 @@ def _base(repo: Repository, request: Request, definition: Definition, head: str)
 def worktrees_of(board: Board, environ: Mapping[str, str]) -> Path:
     """The folder that holds this board's worktrees on this machine. Raises ValidationError where it is not safe."""
     configured = Path(board.config.worktree_root) if board.config.worktree_root else None
+    return worktrees_root(configured, environ, place_of(board))
+
+
+def caches_of(board: Board, environ: Mapping[str, str]) -> Path:
+    """The folder of what this board's setups made on this machine. Raises ValidationError where it is not safe."""
+    return cache_root(environ, place_of(board))
+
+
+def place_of(board: Board) -> str:
+    """A folder's name for this board: what people call it, and what tells it from others of that name."""
     place = hashlib.sha256(os.path.realpath(board.folder).encode()).hexdigest()[:8]
     name = _UNSAFE_IN_NAMES.sub("-", board.root.name).strip("-")[:40] or "board"
-    return worktrees_root(configured, environ, f"{name}-{place}")
+    return f"{name}-{place}"
 
 
 def _values(

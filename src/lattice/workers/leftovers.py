@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from lattice.commands.board import Board
-from lattice.core.integrity import Finding
-from lattice.core.task import Task
+from lattice.core.integrity import Card, Finding
 from lattice.errors import LatticeError
 from lattice.workers import liveness
 from lattice.workers.control import DRAFT_AGE_S, stray_worktrees
@@ -17,11 +16,11 @@ from lattice.workers.runs import abandoned_drafts, all_runs, open_runs
 MEND = "clear it away, as lattice worker gc does; changes in a worktree are kept under refs/lattice/salvage/ first"
 
 
-def find(board: Board, tasks: Mapping[str, Task], environ: Mapping[str, str]) -> Iterator[Finding]:
+def find(board: Board, tasks: Mapping[str, Card], environ: Mapping[str, str]) -> Iterator[Finding]:
     """Runs without a supervisor, their markers, drafts and worktrees. Raises nothing."""
     seen: set[str] = set()
     for folder in all_runs(board.folder):
-        if not folder.is_closed() and not folder.alive():
+        if not folder.is_closed() and not folder.waits() and not folder.alive():
             seen.add(folder.run_id)
             spec = folder.spec()
             said = f"Run {folder.run_id} has nobody who supervises it, and was not cleared away"

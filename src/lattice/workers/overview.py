@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import time
-from calendar import timegm
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lattice.commands.board import Board
-from lattice.core.events import Event, ProcessCompleted, ProcessFailed, ProcessRequested, ProcessStarted
+from lattice.core.events import (
+    Event,
+    ProcessCompleted,
+    ProcessFailed,
+    ProcessHeartbeat,
+    ProcessRequested,
+    ProcessStarted,
+)
+from lattice.core.ids import is_id, ulid_ms
 from lattice.core.record import Record
 from lattice.core.run import end_state
 from lattice.core.task import Task
 from lattice.errors import NotFound
+from lattice.ledger import timestamp
 from lattice.workers import liveness
+from lattice.workers.lapse import seconds_of
 from lattice.workers.runs import RunFolder, all_runs, find_run
 
 ENDS = ("succeeded", "failed", "timed_out", "cancelled", "lost")
@@ -33,6 +42,10 @@ class RunView(Record):
     base_sha: str | None
     host: str
     requested_at: str
+    queued: bool = False  # it waits
+    not_before: str | None = None  # of a run that was queued: when it may start
+    retry_of: str | None = None
+    attempt: int = 1
     started_at: str | None = None
     ended_at: str | None = None
     timeout_s: float | None = None
@@ -40,8 +53,15 @@ class RunView(Record):
     engine: str | None = None
     argv: tuple[str, ...] | None = None
     worktree: str | None = None
+    sandbox: str | None = None
     log: str | None = None
-    silent_s: float | None = None  # since the last output, while it runs
+    silent_s: float | None = None  # since the last output, or an external run's last heartbeat, while it runs
+    external: bool = False
+    deadline: str | None = None  # while it runs
+    heartbeat_s: float | None = None
+    heard_at: str | None = None  # an external run's last recorded heartbeat
+    result: str | None = None
+    usage: dict[str, Any] | None = None
     exit: int | None = None
     error: str | None = None
     cause: dict[str, Any] | None = None
@@ -69,8 +89,11 @@ def view(board: Board, task: Task, events: Sequence[Event], run_id: str) -> RunV
                 engine=body.engine,
                 argv=body.argv,
                 worktree=body.worktree_path,
-                log=body.log_path,
+                sandbox=body.sandbox,
+                log=body.log_path or None,
             )
+        elif isinstance(body, ProcessHeartbeat) and body.run_id == run_id:
+            seen = seen.replace(heard_at=event.ts)
         elif isinstance(body, (ProcessCompleted, ProcessFailed)) and body.run_id == run_id and not seen.ended:
             seen = _ended(seen, event, body)
     if seen is None:
@@ -79,8 +102,41 @@ def view(board: Board, task: Task, events: Sequence[Event], run_id: str) -> RunV
 
 
 def find(board: Board, ref: str) -> RunView:
-    """The run that `ref` names, on this machine. Raises NotFound."""
-    return _of_folder(board, find_run(board.folder, ref))
+    """The run that `ref` names: one of this machine, else one that the log alone knows. Raises NotFound."""
+    try:
+        return _of_folder(board, find_run(board.folder, ref))
+    except NotFound:
+        wanted = ref.upper().removeprefix("RUN_")
+        hits = {run.run_id: run for run in active(board) if wanted and run.run_id.endswith(wanted)}
+        if not hits and wanted:
+            run_id = f"run_{wanted}"
+            since = timestamp(ulid_ms(run_id)) if is_id("run", run_id) else None
+            hits = {run.run_id: run for run in _in_log(board, since) if run.run_id.endswith(wanted)}
+        if len(hits) != 1:
+            raise
+        return next(iter(hits.values()))
+
+
+def history(board: Board, task_id: str | None = None, worker: str | None = None) -> list[RunView]:
+    """Every run that ended, as the log has it, the newest first; of one task, of one worker."""
+    if task_id is not None:
+        runs: Iterator[RunView] = _of_events(board, *board.store.history(task_id))
+    else:
+        runs = _in_log(board, None)
+    fits = [run for run in runs if run.ended and (worker is None or run.worker.casefold() == worker.casefold())]
+    return sorted(fits, key=lambda run: run.run_id, reverse=True)
+
+
+def _in_log(board: Board, since: str | None) -> Iterator[RunView]:
+    """Every run that any task's log has, of those that have an event from `since` on."""
+    for task, events in board.store.histories(since=since):
+        yield from _of_events(board, task, events)
+
+
+def _of_events(board: Board, task: Task, events: Sequence[Event]) -> Iterator[RunView]:
+    for event in events:
+        if isinstance(event.body, ProcessRequested):
+            yield view(board, task, events, event.body.run_id)
 
 
 def active(board: Board) -> list[RunView]:
@@ -126,6 +182,11 @@ def _requested(task: Task, event: Event, body: ProcessRequested) -> RunView:
         host=body.host,
         requested_at=event.ts,
         timeout_s=body.timeout_s,
+        external=body.external,
+        heartbeat_s=body.heartbeat_s,
+        not_before=body.not_before,
+        retry_of=body.retry_of,
+        attempt=body.attempt,
     )
 
 
@@ -141,6 +202,9 @@ def _ended(seen: RunView, event: Event, body: ProcessCompleted | ProcessFailed) 
         killed=body.killed,
         salvage_ref=body.salvage_ref,
         artifact_ids=body.artifact_ids,
+        result=body.result if isinstance(body, ProcessCompleted) else None,
+        usage=dict(body.usage) if body.usage else None,
+        deadline=None,
     )
 
 
@@ -149,10 +213,16 @@ def _alive(board: Board, task: Task, seen: RunView) -> RunView:
     if run is None:
         return seen
     silent_s = None
-    with contextlib.suppress(OSError):
-        silent_s = max(0.0, time.time() - RunFolder(board.folder, run.run_id).output_log.stat().st_mtime)
+    if seen.external:
+        silent_s = max(0.0, time.time() - seconds_of(seen.heard_at or seen.requested_at))
+    else:
+        with contextlib.suppress(OSError):
+            silent_s = max(0.0, time.time() - RunFolder(board.folder, run.run_id).output_log.stat().st_mtime)
+    state = liveness.state(board, run)
     return seen.replace(
-        state=liveness.state(board, run),
-        duration_s=max(0.0, time.time() - timegm(time.strptime(seen.requested_at, "%Y-%m-%dT%H:%M:%SZ"))),
+        state=state,
+        queued=state == "queued",
+        duration_s=max(0.0, time.time() - seconds_of(seen.requested_at)),
         silent_s=silent_s,
+        deadline=run.deadline,
     )

@@ -13,6 +13,7 @@ Nothing here sleeps: a pidfd polls readable when its process has ended.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -20,41 +21,37 @@ import select
 import signal
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import NamedTuple
+
+from lattice.workers.process_table import Stat, below, descendants, own_children, start_time, stat_of, table_of_all
 
 RUN_MARK = "LATTICE_RUN_ID"
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_EXECUTED_LOOKS_MAX = 1_000  # execve(2) takes microseconds; one that is stopped amid it is not waited for
 _RESCAN_S = 0.005  # A pause only where there is no pidfd to wait on: a zombie held back by its tracer.
-
-
-class _Stat(NamedTuple):
-    """What of proc_pid_stat(5) identifies a process and places it in the tree."""
-
-    ppid: int
-    started: int  # clock ticks after boot, field 22
-    zombie: bool
 
 
 def become_subreaper() -> None:
     """Make this process the parent of every orphan among its descendants. Raises OSError."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when `parent`, which forked it and is single-threaded, ends. Raises OSError.
+
+    The kernel goes by the thread that forked (prctl(2)), hence the one thread.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)  # It ended before the kernel was asked.
+
+
+def _prctl(option: int, value: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+    if libc.prctl(option, value, 0, 0, 0) != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(number)}")
-
-
-def start_time(pid: int) -> int | None:
-    """When `pid` started, in clock ticks after boot; None if there is no such process."""
-    stat = _stat(pid)
-    return stat.started if stat is not None else None
-
-
-def descendants(root: int) -> list[int]:
-    """Every live descendant of `root`, parents before their children; zombies are not alive."""
-    table = _table()
-    return [pid for pid in _below([root], table) if not table[pid].zombie]
+        raise OSError(number, f"prctl({option}): {os.strerror(number)}")
 
 
 def signal_tree(root: int, signum: int) -> list[int]:
@@ -64,8 +61,8 @@ def signal_tree(root: int, signum: int) -> list[int]:
     """
     sent: list[int] = []
     denied: list[int] = []
-    table = _table()
-    for pid in _below([root], table):
+    table = table_of_all()
+    for pid in below([root], table):
         if table[pid].zombie:
             continue
         try:
@@ -78,38 +75,54 @@ def signal_tree(root: int, signum: int) -> list[int]:
     return sent
 
 
-def sweep(deadline_s: float = 10.0) -> list[int]:
+def sweep(deadline_s: float = 10.0, statuses: dict[int, int] | None = None) -> list[int]:
     """End and reap every descendant of this process, which must be a subreaper; returns those killed.
 
     Holds afterwards: waitpid(2) says ECHILD, so no descendant is left, in any session or state; an
-    orphan would be our child. It reaps with waitpid(-1): take a status you need before you call.
+    orphan would be our child. Whoever died of a signal to another, as all of a PID namespace do with its
+    first process, is counted too. `statuses` gets what waitpid said of each that was reaped.
     Raises TimeoutError if some survive past the deadline (uninterruptible sleep, a tracer).
     """
     ends_at = time.monotonic() + deadline_s
     me = os.getpid()
-    killed: dict[int, None] = {}
-    while _reap():
+    killed: dict[int, None] = dict.fromkeys(_kill_below(me, ends_at))
+    while _reap(statuses):
         # Children first, and without the full scan: a chain that forks and exits outruns the scan,
         # and a child's pid cannot be reused while only we can reap it.
-        for pid in _children():
-            stat = _stat(pid)
+        for pid in own_children():
+            stat = stat_of(pid)
             if stat is not None and not stat.zombie and _kill_child(pid):
                 killed[pid] = None
-        pidfds: list[int] = []
-        try:
-            table = _table()
-            for pid in _below([me], table):
-                if not table[pid].zombie and (pidfd := _pin(pid, table[pid].started)) is not None:
-                    pidfds.append(pidfd)
-                    if _send_pinned(pidfd, signal.SIGKILL):
-                        killed[pid] = None
-            _wait_for_one(pidfds, ends_at)
-        finally:
-            _close(pidfds)
-        if time.monotonic() >= ends_at and _reap():
-            left = descendants(me) or _children()
+        found = _kill_below(me, ends_at)
+        killed.update(dict.fromkeys(found))
+        if not found:
+            _wait_for_one([], ends_at)
+        if time.monotonic() >= ends_at and _reap(statuses):
+            left = descendants(me) or own_children()
             raise TimeoutError(f"processes {left} did not end within {deadline_s:g} s of SIGKILL")
     return list(killed)
+
+
+def _kill_below(root: int, ends_at: float) -> list[int]:
+    """Kill what is below `root` now, and wait until one of it has ended; returns those that were alive.
+
+    All are pinned before the first is killed: one death may be many.
+    """
+    pinned: dict[int, int] = {}
+    try:
+        table = table_of_all()
+        for pid in below([root], table):
+            if not table[pid].zombie and (pidfd := _pin(pid, table[pid].started)) is not None:
+                pinned[pid] = pidfd
+        alive = {pid: pidfd for pid, pidfd in pinned.items() if not _ended(pidfd)}
+        for pidfd in alive.values():
+            with contextlib.suppress(PermissionError):  # A set-user-id one that stays shows at the deadline.
+                _deliver(pidfd, signal.SIGKILL)
+        if alive:
+            _wait_for_one(list(alive.values()), ends_at)
+        return list(alive)
+    finally:
+        _close(pinned.values())
 
 
 def marked(run_id: str) -> list[int]:
@@ -180,24 +193,40 @@ def _freeze(run_id: str, pinned: dict[tuple[int, int], int], ends_at: float) -> 
 def _marked(run_id: str, known: Mapping[tuple[int, int], int]) -> dict[int, int]:
     """The run's live processes and their start times, those `known` to be of it counted as marked."""
     entry = f"{RUN_MARK}={run_id}".encode()
-    table = _table()
+    table = table_of_all()
     roots = [
         pid for pid, stat in table.items() if not stat.zombie and ((pid, stat.started) in known or _has(pid, entry))
     ]
     own = _ancestry(table)
-    everyone = dict.fromkeys([*roots, *_below(roots, table)])
+    everyone = dict.fromkeys([*roots, *below(roots, table)])
     return {pid: table[pid].started for pid in everyone if pid not in own and not table[pid].zombie}
 
 
 def _has(pid: int, entry: bytes) -> bool:
     try:
-        with open(f"/proc/{pid}/environ", "rb") as block:
-            return entry in block.read().split(b"\0")
+        for _ in range(_EXECUTED_LOOKS_MAX):
+            with open(f"/proc/{pid}/environ", "rb") as block:
+                environment = block.read()
+            if environment or not _is_between_programs(pid):
+                break
+            os.sched_yield()
     except OSError:
         return False  # It has ended, or is another user's: then its environment is not ours to read.
+    return entry in environment.split(b"\0")
 
 
-def _ancestry(table: Mapping[int, _Stat]) -> set[int]:
+def _is_between_programs(pid: int) -> bool:
+    """Whether it is amid execve(2): the old environment is gone, and the new one not yet to be seen. Raises OSError."""
+    with open(f"/proc/{pid}/cmdline", "rb") as words:
+        if words.read():
+            return False  # It was executed without an environment.
+    try:
+        return bool(os.readlink(f"/proc/{pid}/exe"))
+    except FileNotFoundError:
+        return False  # A thread of the kernel has none.
+
+
+def _ancestry(table: Mapping[int, Stat]) -> set[int]:
     """This process and all above it."""
     own: set[int] = set()
     pid = os.getpid()
@@ -205,48 +234,6 @@ def _ancestry(table: Mapping[int, _Stat]) -> set[int]:
         own.add(pid)
         pid = table[pid].ppid if pid in table else 0
     return own
-
-
-def _below(roots: Iterable[int], table: Mapping[int, _Stat]) -> list[int]:
-    """All below the roots, breadth first, without the roots unless one is below another."""
-    children: dict[int, list[int]] = {}
-    for pid, stat in table.items():
-        children.setdefault(stat.ppid, []).append(pid)
-    found: dict[int, None] = {}
-    level = list(roots)
-    while level:
-        level = [child for pid in level for child in children.get(pid, ()) if child not in found]
-        found.update(dict.fromkeys(level))
-    return list(found)
-
-
-def _table() -> dict[int, _Stat]:
-    with os.scandir("/proc") as entries:
-        pids = [int(entry.name) for entry in entries if entry.name.isdigit()]
-    return {pid: stat for pid in pids if (stat := _stat(pid))}
-
-
-def _stat(pid: int) -> _Stat | None:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            line = file.read()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The command name may hold spaces and parentheses: the fields begin after the last one.
-    fields = line[line.rindex(b")") + 2 :].split()
-    # A leader whose main thread has ended reads as a zombie while its other threads still run.
-    return _Stat(int(fields[1]), int(fields[19]), fields[0] in (b"Z", b"X") and int(fields[17]) <= 1)
-
-
-def _children() -> list[int]:
-    """Our own children, quickly; empty where the kernel lacks CONFIG_PROC_CHILDREN (the scan finds them)."""
-    found: list[int] = []
-    for thread in Path("/proc/self/task").iterdir():
-        try:
-            found += [int(pid) for pid in (thread / "children").read_bytes().split()]
-        except FileNotFoundError:
-            continue
-    return found
 
 
 def _kill_child(pid: int) -> bool:
@@ -257,11 +244,12 @@ def _kill_child(pid: int) -> bool:
     return True
 
 
-def _reap() -> bool:
-    """Reap what has ended; whether a child is left."""
+def _reap(statuses: dict[int, int] | None = None) -> bool:
+    """Reap what has ended, and note its status; whether a child is left."""
     try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            continue
+        while (reaped := os.waitpid(-1, os.WNOHANG))[0]:
+            if statuses is not None:
+                statuses[reaped[0]] = reaped[1]
     except ChildProcessError:
         return False
     return True

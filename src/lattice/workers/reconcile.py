@@ -7,84 +7,33 @@ Whoever finds a run whose lease is free does this: the guard at once, else any r
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from lattice.commands.artifacts import PAYLOAD_BYTES_MAX, describe, discard, keep, read_payload
+from lattice.commands.artifacts import discard
 from lattice.commands.board import Board
 from lattice.core.events import ArtifactAttached, ProcessCompleted, ProcessFailed, ProcessRequested, TaskEvent
-from lattice.core.record import Record
-from lattice.core.run import Failed, Lost, Verdict, judge
+from lattice.core.run import Evidence, Lost
 from lattice.core.task import Task
-from lattice.errors import GitError, LatticeError, NotFound, StorageError, ValidationError
+from lattice.errors import GitError, LatticeError, NotFound, StorageError
 from lattice.ledger import Signature
-from lattice.workers import lease, worktree
+from lattice.store.files import disk
+from lattice.workers import branches, lease, worktree
+from lattice.workers import certificate as certificates
+from lattice.workers.certificate import Found, judged_of
 from lattice.workers.git import Repository
+from lattice.workers.outcome import ERROR_CHARS_MAX, Outcome, outcome_of
+from lattice.workers.outputs import keep_outputs, owed_of
 from lattice.workers.processes import kill_marked
-from lattice.workers.runs import OutputSpec, RunFolder, RunSpec, host_name
+from lattice.workers.reported import claim_of, result_of
+from lattice.workers.runs import RunFolder, RunSpec, host_name
 from lattice.workers.salvage import salvage
 
-READ_ATTEMPTS = 2
-"""A success without its output is a false one, and what a disk refuses once it often gives the next time."""
 
-
-class Outcome(Record):
-    """A run's end, as it is kept in the run's folder before it is on the board."""
-
-    error: str | None  # None: it completed
-    cause: dict[str, Any] | None
-    exit: int | None
-    duration_s: float
-    killed: tuple[int, ...]
-    salvage_ref: str | None
-    artifacts: tuple[tuple[str, str], ...]  # the artifact's id and the output's name
-
-    def body(self, task: Task, spec: RunSpec) -> TaskEvent:
-        """The event that says it."""
-        run = task.run(spec.run_id)
-        common: dict[str, Any] = {
-            "run_id": spec.run_id,
-            "started_event_id": run.started_event_id if run else None,
-            "commit_sha": spec.commit_sha,
-            "duration_s": self.duration_s,
-            "exit": self.exit,
-            "artifact_ids": tuple(artifact_id for artifact_id, _ in self.artifacts),
-            "salvage_ref": self.salvage_ref,
-            "killed": self.killed,
-        }
-        if self.error is None:
-            return ProcessCompleted(**common, result="succeeded")
-        return ProcessFailed(**common, error=self.error[:2_000], cause=self.cause or {})
-
-
-def outcome_of(
-    verdict: Verdict,
-    *,
-    exit_status: int | None,
-    duration_s: float,
-    killed: list[int],
-    salvage_ref: str | None,
-    artifacts: tuple[tuple[str, str], ...] = (),
-) -> Outcome:
-    """The outcome that a verdict amounts to."""
-    failed = verdict if isinstance(verdict, Failed) else None
-    return Outcome(
-        error=failed.error if failed else None,
-        cause=failed.cause if failed else None,
-        exit=exit_status,
-        duration_s=round(max(0.0, duration_s), 3),
-        killed=tuple(killed),
-        salvage_ref=salvage_ref,
-        artifacts=artifacts,
-    )
-
-
-def mend(board: Board, folder: RunFolder, killed: Sequence[int] = ()) -> bool:
+def mend(board: Board, folder: RunFolder, killed: Sequence[int] = (), by: str = "a later command") -> bool:
     """Finish the run, if nobody supervises it and nobody else is at it. Whether it is finished now.
 
-    `killed` are those of its processes that the caller has ended already.
+    `killed` are those of its processes that the caller has ended already; `by` is who found it.
     Raises LatticeError or OSError where a step cannot be done now; a later call goes on from there.
     """
     if not folder.exists():
@@ -97,10 +46,10 @@ def mend(board: Board, folder: RunFolder, killed: Sequence[int] = ()) -> bool:
     except FileNotFoundError:
         return True  # Closed and removed while we looked.
     try:
-        if folder.alive() or not _is_here(board, folder):
+        if folder.waits() or folder.alive() or not _is_here(board, folder):
             return False
         if not folder.is_closed():
-            _finish(board, folder, killed)
+            _finish(board, folder, killed, by)
         if folder.exists():
             folder.close()
         return True
@@ -137,7 +86,7 @@ def end_without_folder(board: Board, task_id: str, run_id: str) -> bool:
     return bool(board.ledger.transact(task_id, decide, by).events)
 
 
-def _finish(board: Board, folder: RunFolder, killed_before: Sequence[int]) -> None:
+def _finish(board: Board, folder: RunFolder, killed_before: Sequence[int], by: str) -> None:
     spec = folder.spec()
     if spec is None and not folder.exists():
         return  # Its starter took it back while we looked.
@@ -148,22 +97,30 @@ def _finish(board: Board, folder: RunFolder, killed_before: Sequence[int]) -> No
         )
     killed = [*killed_before, *kill_marked(spec.run_id)]
     stored = folder.read_outcome()
-    if stored is not None:
-        outcome = Outcome(**stored)
-    else:
-        lost = judge(Lost("Its supervisor died; nobody knows how far it came."), ())
-        outcome = outcome_of(
-            lost,
-            exit_status=None,
-            duration_s=time.time() - spec.requested_ms / 1000,
-            killed=killed,
-            salvage_ref=rescue(spec, folder),
-        )
-        folder.write_outcome(outcome.fields())
+    outcome = Outcome(**stored) if stored is not None else _lost(board, folder, spec, killed, by)
     recorded = record_end(board, folder, spec, outcome)
+    certify(board, folder, spec, outcome)
     remove_worktree(spec)
     if not recorded and not _was_requested(board, spec):
         folder.discard()  # Its starter died before the request: the board never heard of it.
+
+
+def _lost(board: Board, folder: RunFolder, spec: RunSpec, killed: Sequence[int], by: str) -> Outcome:
+    """The outcome of a run whose supervisor left none: what is there is told, and nothing of it believed."""
+    said = (disk.read(folder.overdue) or b"").decode("utf-8", "replace").strip()
+    now_ms = board.ledger.source.now_ms()
+    evidence = Evidence(
+        Lost(said or "Its supervisor died; nobody knows how far it came."),
+        None,
+        result_of(folder),
+        claim_of(folder),
+        owed_of(folder, spec),
+    )
+    duration_s = (now_ms - spec.requested_ms) / 1000
+    found = Found(by, now_ms, duration_s, killed=tuple(killed), salvage_ref=rescue(spec, folder))
+    outcome = outcome_of(spec, evidence, found)
+    folder.write_outcome(outcome.stored())
+    return outcome
 
 
 def _was_requested(board: Board, spec: RunSpec) -> bool:
@@ -177,7 +134,8 @@ def _was_requested(board: Board, spec: RunSpec) -> bool:
 def record_end(board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome) -> bool:
     """Put the end on the board, with the artifacts, unless the run has one. Whether it was put there now.
 
-    One transaction. Raises StorageError and its kind; then the outcome file still holds the end.
+    One transaction. Raises StorageError and its kind; then the outcome file still holds the end. Raises
+    GitError where the end is there and the run's branch could not be linked; a later call does that.
     """
     by = Signature(spec.actor, None, {"reason": f"run {spec.run_id}"})
     try:
@@ -185,21 +143,88 @@ def record_end(board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome)
     except NotFound:
         return False  # The task went, with git or to the archive: there is no board to tell.
     if not active:
+        _link_branch(board, spec, by)  # Its end may have been put there without a word from git.
         return False
-    attached = _keep_outputs(board, folder, spec, outcome)
-    kept_ids = {artifact.artifact_id for artifact in attached}
-    outcome = outcome.replace(artifacts=tuple(pair for pair in outcome.artifacts if pair[0] in kept_ids))
+    branch = _branch_to_link(folder, spec)
+    outcome, attached = with_outputs(board, folder, spec, outcome)
 
     def decide(task: Task) -> list[TaskEvent]:
         if task.run(spec.run_id) is None:
             return []  # The first end counts.
-        return [*attached, outcome.body(task, spec)]
+        retry = follow.events(task) if follow is not None else []
+        return [*attached, *branches.link(task, branch), outcome.body(task, spec), *retry]
 
-    written = board.ledger.transact(spec.task_id, decide, by)
+    from lattice.workers.retries import following  # It is built on the queue, which is built on this.
+
+    with following(board, folder, spec, outcome) as follow:
+        written = board.ledger.transact(spec.task_id, decide, by)
     if not written.events:
         for artifact_id, _ in outcome.artifacts:
             discard(board, artifact_id)
+    if branch is None:
+        _link_branch(board, spec, by)
     return bool(written.events)
+
+
+def _branch_to_link(folder: RunFolder, spec: RunSpec) -> str | None:
+    """The branch that the run committed on. A git that fails does not keep a run from its end."""
+    try:
+        return branches.to_link(_repository(spec), spec)
+    except LatticeError as why:
+        folder.note(f"the branch {spec.branch} was not linked to the task at once: {why}")
+        return None
+
+
+def _link_branch(board: Board, spec: RunSpec, by: Signature) -> None:
+    """Link the branch after the end. What git refuses keeps the run open: whoever mends it tries again."""
+    branch = branches.to_link(_repository(spec), spec)
+    if branch is not None:
+        board.ledger.transact(spec.task_id, lambda task: branches.link(task, branch), by)
+
+
+def with_outputs(
+    board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome
+) -> tuple[Outcome, list[ArtifactAttached]]:
+    """Keep the outputs; the outcome with those that were kept, and the events that attach them.
+
+    A success whose required output cannot be kept as it was judged is none: the outcome then says so,
+    in the run's folder too. Raises StorageError and its kind, OSError.
+    """
+    attached = keep_outputs(board, folder, spec, outcome.artifacts, judged_of(outcome.certificate))
+    kept_ids = {artifact.artifact_id for artifact in attached}
+    kept = tuple((artifact_id, name) for artifact_id, name in outcome.artifacts if artifact_id in kept_ids)
+    required = {output.name for output in spec.outputs if output.required}
+    gone = sorted(required & {name for artifact_id, name in outcome.artifacts if artifact_id not in kept_ids})
+    if gone and outcome.error is None:
+        error = f"The output it owes was there, and changed or went before it could be kept: {', '.join(gone)}."
+        cause = {"kind": "verdict", "missing": gone}
+        changed = {"state": "failed", "error": error, "cause": cause}
+        certificate = outcome.certificate | changed if outcome.certificate is not None else None
+        outcome = outcome.replace(error=error, cause=cause, certificate=certificate)
+        folder.write_outcome(outcome.stored())
+    return outcome.replace(artifacts=kept), attached
+
+
+def certify(board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome) -> None:
+    """Write the certificate of the end, as late where the board has another end of the run. Raises LatticeError."""
+    stored = folder.read_outcome()
+    certificate = (stored or outcome.fields()).get("certificate")
+    if certificate is None:
+        return  # The outcome is of a version that kept none.
+    try:
+        _, events = board.store.history(spec.task_id)
+    except NotFound:
+        events = ()
+    ends = [e.body for e in events if isinstance(e.body, (ProcessCompleted, ProcessFailed))]
+    end = next((body for body in ends if body.run_id == spec.run_id), None)
+    error = end.error if isinstance(end, ProcessFailed) else None
+    late = end is not None and (error, end.duration_s) != (
+        certificate["error"] and certificate["error"][:ERROR_CHARS_MAX],
+        outcome.duration_s,
+    )
+    if late:
+        folder.note(f"the run had an end already; this one came late and was not believed: {certificate['state']}")
+    certificates.write(folder, certificate, late=late)
 
 
 def rescue(spec: RunSpec, folder: RunFolder) -> str | None:
@@ -213,7 +238,8 @@ def rescue(spec: RunSpec, folder: RunFolder) -> str | None:
     if repo is None:
         return None
     try:
-        kept = salvage(repo, path, spec.run_id, spec.commit_sha)
+        start = branches.start_of(repo, spec) or spec.commit_sha
+        kept = salvage(repo, path, spec.run_id, start, spec.keep)
     except (LatticeError, OSError) as why:
         kept_at = path.parent / "kept" / spec.run_id
         folder.note(f"what the worktree holds cannot be told: {why}; kept at {kept_at}")
@@ -230,58 +256,10 @@ def remove_worktree(spec: RunSpec) -> None:
     if repo is None:
         raise GitError(f"The repository {spec.common_dir} is gone; the worktree {spec.worktree} was left.")
     worktree.remove(repo, Path(spec.worktree))
+    branches.settle(repo, spec)
 
 
 def _repository(spec: RunSpec) -> Repository | None:
     if spec.repo_top is None or spec.common_dir is None or not Path(spec.common_dir).is_dir():
         return None
     return Repository(Path(spec.repo_top), Path(spec.common_dir))
-
-
-def _keep_outputs(board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome) -> list[ArtifactAttached]:
-    """Keep what can be kept. An output that never can does not keep the run from its end."""
-    attached = []
-    for artifact_id, name in outcome.artifacts:
-        for attempt in range(1, READ_ATTEMPTS + 1):
-            try:
-                attached.append(_keep_output(board, folder, spec, artifact_id, name))
-                break
-            except (NotFound, ValidationError) as why:
-                folder.note(f"the output {name} was not kept (attempt {attempt} of {READ_ATTEMPTS}): {why}")
-    return attached
-
-
-def _keep_output(board: Board, folder: RunFolder, spec: RunSpec, artifact_id: str, name: str) -> ArtifactAttached:
-    output = next(output for output in spec.outputs if output.name == name)
-    payload = read_payload(output_path(folder, output))
-    meta = describe(
-        artifact_id,
-        kind="file",
-        title=f"{spec.process_type}: {output.path}",
-        summary=f"{name} of run {spec.run_id}",
-        payload=payload,
-        sensitive=False,
-        by=spec.actor,
-        ms=board.ledger.source.now_ms(),
-        custom_fields={"run_id": spec.run_id, "output": name},
-    )
-    keep(board, meta, payload)
-    return ArtifactAttached(artifact_id=artifact_id, role=output.role)
-
-
-def output_path(folder: RunFolder, output: OutputSpec) -> Path:
-    """Where the engine leaves an output."""
-    return folder.out / output.path
-
-
-def problem_with(folder: RunFolder, output: OutputSpec) -> str | None:
-    """Why an output cannot be taken as it is; None where it can."""
-    path = output_path(folder, output)
-    if os.path.realpath(path) != os.path.join(os.path.realpath(folder.out), output.path):
-        return "a symbolic link"
-    if not path.is_file():
-        return "missing"
-    size = path.stat().st_size
-    if size == 0:
-        return "empty"
-    return "too large" if size > PAYLOAD_BYTES_MAX else None

@@ -7,7 +7,11 @@
     mend         the lock of whoever finishes the run of a dead supervisor
     output.log   what the engine said
     guard.log    what the guard and the supervisor have to say of themselves
-    out/         `$LATTICE_OUTPUT_DIR`
+    out/         `$LATTICE_OUTPUT_DIR`; `out/result.json` is the engine's result, where it reports one
+    claim.json   what the agent said of its run, by `worker complete` or `fail` inside it
+    overdue      why a supervisor that hung was ended, and by whom
+    certificate.json  what the verdict hung on
+    queued       it waits for its turn, and nobody supervises it yet (`queue.py`)
     closed       there is nothing left to do
 
 `runs/open/<run_id>` marks the runs that are not closed, so that a reading command looks at those alone.
@@ -28,11 +32,17 @@ from typing import Any
 from lattice.core.codec import BadLine, parse
 from lattice.core.ids import is_id
 from lattice.core.record import Record
-from lattice.errors import NotFound
+from lattice.errors import NotFound, did_you_mean_id
 from lattice.store.files import disk
-from lattice.workers import lease
+from lattice.workers import lease, preparation_spec, sandbox
+from lattice.workers.definition import RESULT_FILE, Retries
+from lattice.workers.preparation_spec import Preparation
+from lattice.workers.sandbox import Sandbox
 
 OUTCOME_BYTES = 64 << 10
+LOG_LIMIT_BYTES = 64 << 20
+"""How much output a run may write where its definition says nothing else."""
+
 _CRC_CHARS = 8
 
 
@@ -43,6 +53,7 @@ class OutputSpec(Record):
     path: str
     role: str | None
     required: bool
+    schema: Any = None  # as `core.json_schema` checks it; what the file said when the run was requested
 
 
 class RunSpec(Record):
@@ -68,10 +79,29 @@ class RunSpec(Record):
     grace_s: float
     outputs: tuple[OutputSpec, ...]
     requested_ms: int
+    interrupt_s: float | None = None  # of the grace, the part before SIGTERM; None: half
+    after_result_s: float | None = None
+    log_limit_bytes: int = LOG_LIMIT_BYTES
+    branch: str | None = None  # made in the worktree, for a worker that changes code
+    keep: tuple[str, ...] = ()  # patterns of ignored files to keep when the worktree goes
+    preparation: Preparation | None = None
+    sandbox: Sandbox | None = None
+    definition_digest: str = ""
+    variables: tuple[str, ...] = ()  # the names of what the engine is given of somebody's environment
+    env_set: tuple[tuple[str, str], ...] = ()  # what the definition sets in it
+    in_hook: str | None = None
+    max_parallel: int | None = None
+    retries: Retries | None = None
+    attempt: int = 1
+    retry_of: str | None = None
+    limited: int = 0  # how many runs before it, in a row, met a rate limit
 
     def encode(self) -> bytes:
         """As `spec.json`."""
         shape = self.fields() | {"outputs": [output.fields() for output in self.outputs]}
+        shape["preparation"] = self.preparation.fields() if self.preparation is not None else None
+        shape["sandbox"] = self.sandbox.fields() if self.sandbox is not None else None
+        shape["retries"] = self.retries.fields() if self.retries is not None else None
         return json.dumps(shape, sort_keys=True, indent=2).encode() + b"\n"
 
 
@@ -81,23 +111,48 @@ def decode_spec(data: bytes) -> RunSpec:
     shape["argv"] = tuple(shape["argv"])
     shape["files"] = tuple((path, digest) for path, digest in shape["files"])
     shape["outputs"] = tuple(OutputSpec(**output) for output in shape["outputs"])
+    shape["keep"] = tuple(shape.get("keep", ()))
+    if shape.get("preparation") is not None:
+        shape["preparation"] = preparation_spec.decode(shape["preparation"])
+    if shape.get("sandbox") is not None:
+        shape["sandbox"] = sandbox.decode(shape["sandbox"])
+    shape["variables"] = tuple(shape.get("variables", ()))
+    shape["env_set"] = tuple((name, value) for name, value in shape.get("env_set", ()))
+    if shape.get("retries") is not None:
+        shape["retries"] = Retries(**{**shape["retries"], "on": tuple(shape["retries"]["on"])})
     return RunSpec(**shape)
+
+
+class _Inside:
+    """A path in a run's folder, made when it is asked for: a look at a long queue asks for few of them."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def __get__(self, folder: RunFolder, owner: type[RunFolder]) -> Path:
+        return folder.path.joinpath(*self._names)
 
 
 class RunFolder:
     """The paths of one run, and what is read and written there."""
 
+    lease = _Inside("lease")
+    control = _Inside("control")
+    outcome = _Inside("outcome")
+    mend = _Inside("mend")
+    output_log = _Inside("output.log")
+    guard_log = _Inside("guard.log")
+    out = _Inside("out")
+    result = _Inside("out", RESULT_FILE)
+    claim = _Inside("claim.json")
+    overdue = _Inside("overdue")
+    certificate = _Inside("certificate.json")
+    queued = _Inside("queued")
+
     def __init__(self, board_folder: Path, run_id: str) -> None:
         self.run_id = run_id
         self.path = board_folder / "runs" / run_id
         self.marker = board_folder / "runs" / "open" / run_id
-        self.lease = self.path / "lease"
-        self.control = self.path / "control"
-        self.outcome = self.path / "outcome"
-        self.mend = self.path / "mend"
-        self.output_log = self.path / "output.log"
-        self.guard_log = self.path / "guard.log"
-        self.out = self.path / "out"
 
     def exists(self) -> bool:
         return self.path.is_dir()
@@ -105,6 +160,19 @@ class RunFolder:
     def alive(self) -> bool:
         """Whether somebody supervises the run now: a fact of the kernel."""
         return lease.held(self.lease)
+
+    def waits(self) -> bool:
+        """Whether the run is in the queue. Ask it before `alive`: a run leaves the queue with its lease held."""
+        return self.queued.exists()
+
+    def leave_queue(self) -> bool:
+        """Take the run out of the queue for good, by the holder of its lease. Whether it was in it."""
+        try:
+            self.queued.unlink()
+        except FileNotFoundError:
+            return False
+        disk.sync_folder(self.path)  # A run that has begun must not wait again after a power cut.
+        return True
 
     def spec(self) -> RunSpec | None:
         """What was asked for; None where the folder went or cannot be read."""
@@ -114,8 +182,8 @@ class RunFolder:
         except (ValueError, KeyError, TypeError):
             return None
 
-    def create(self, spec: RunSpec) -> int:
-        """Make the folder and return the descriptor of its lease, locked.
+    def create(self, spec: RunSpec, queued: bytes | None = None) -> int:
+        """Make the folder, in the queue where it is given what that notes of it; its lease's descriptor, locked.
 
         It gets its name only when the lease is held: a folder with a free lease is one whose
         supervisor is dead, at every moment. Raises OSError; then nothing is left.
@@ -130,6 +198,8 @@ class RunFolder:
             _reserve(draft / "outcome")
             os.mkfifo(draft / "control", 0o600)
             (draft / "out").mkdir(mode=0o700)
+            if queued is not None:
+                disk.replace(draft / "queued", queued, durable=True)
             draft.rename(self.path)
             self.marker.touch(mode=0o600)
         except BaseException:
@@ -221,12 +291,14 @@ def all_runs(board_folder: Path) -> list[RunFolder]:
 def find_run(board_folder: Path, ref: str) -> RunFolder:
     """The run that `ref` names: its id, or an ending of it that no other shares. Raises NotFound."""
     wanted = ref.upper().removeprefix("RUN_")
-    hits = [folder for folder in all_runs(board_folder) if wanted and folder.run_id.endswith(wanted)]
+    runs = all_runs(board_folder)
+    hits = [folder for folder in runs if wanted and folder.run_id.endswith(wanted)]
     if len(hits) == 1:
         return hits[0]
     if hits:
         raise NotFound(f"{ref!r} fits {len(hits)} runs.", hint="Give more of the id's end: lattice worker ps --all")
-    raise NotFound(f"There is no run {ref[:60]!r} on this machine.", hint="See them: lattice worker ps --all")
+    hint = did_you_mean_id(f"run_{wanted}", [folder.run_id for folder in runs], "See them: lattice worker ps --all")
+    raise NotFound(f"There is no run {ref[:60]!r} on this machine.", hint=hint)
 
 
 def abandoned_drafts(board_folder: Path, older_than_s: float, now_s: float) -> Iterator[Path]:

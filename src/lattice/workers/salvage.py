@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lattice.core.record import Record
 from lattice.errors import GitError, ValidationError
-from lattice.workers.git import FULL_TREE, Repository, git
+from lattice.workers.git import FULL_TREE, HASH, Repository, git
 from lattice.workers.worktree import admin_folders
 from lattice.workers.worktree_root import COMPONENT
 
@@ -21,6 +21,10 @@ _IDENTITY = {
     for key, value in (("NAME", "Lattice"), ("EMAIL", "lattice@localhost"))
 }
 _SALVAGE_TIMEOUT_S = 300.0
+_NOTED_AT = (
+    *("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD"),
+    *("rebase-merge/orig-head", "rebase-merge/autostash", "rebase-apply/orig-head", "rebase-apply/autostash"),
+)
 
 
 class Salvage(Record):
@@ -31,12 +35,13 @@ class Salvage(Record):
     changed: int
 
 
-def salvage(repo: Repository, path: Path, run_id: str, start_sha: str) -> Salvage | None:
+def salvage(repo: Repository, path: Path, run_id: str, start_sha: str, keep: Sequence[str] = ()) -> Salvage | None:
     """Keep commits and changes of a worktree under refs/lattice/salvage/<run_id>; None if there are none.
 
-    Changes are what differs from HEAD: modified, staged, deleted, untracked and not ignored. They become a
-    commit on top of HEAD; what is only in the index becomes its second parent. An earlier salvage of
-    the run is not overwritten: what it held stays below the new commit. Raises GitError when git cannot
+    Changes are what differs from HEAD: modified, staged, deleted, untracked and not ignored, or ignored and
+    matched by `keep`. They become a commit on top of HEAD; what is only in the index becomes a parent of it.
+    Commits that only an unfinished rebase, merge or the like still knows are kept too. An earlier salvage
+    of the run is not overwritten: what it held stays below the new commit. Raises GitError when git cannot
     tell what is in the folder (then `set_aside`); commits that HEAD held are kept even so.
     """
     if not COMPONENT.fullmatch(run_id):
@@ -45,14 +50,15 @@ def salvage(repo: Repository, path: Path, run_id: str, start_sha: str) -> Salvag
     admin = next(iter(admin_folders(repo, path)), None)
     # An unborn HEAD (`checkout --orphan`) or none at all: the files are compared with the start.
     tip = _commit_at(admin, "HEAD") or start_sha
-    if tip != start_sha:
-        _keep(repo, ref, tip, run_id)  # First, so that no failure below loses commits.
+    for sha in (tip, *_unfinished(repo, admin)):
+        if not _holds(repo, start_sha, sha):
+            _keep(repo, ref, sha, run_id)  # First, so that no failure below loses commits.
     if os.path.lexists(path):
         _check_link(path, admin)
         with tempfile.TemporaryDirectory(prefix="lattice-salvage-") as scratch:
-            tip = _commit_changes(repo, path, admin, Path(scratch), tip=tip, run_id=run_id)
-    if tip != start_sha:
-        _keep(repo, ref, tip, run_id)
+            changed = _commit_changes(repo, path, admin, Path(scratch), tip=tip, run_id=run_id, keep=keep)
+        if changed != tip:
+            _keep(repo, ref, changed, run_id)
     kept = _commit_at(repo.common_dir, ref)
     if kept is None:
         return None
@@ -91,6 +97,11 @@ def _keep(repo: Repository, ref: str, sha: str, run_id: str) -> None:
     _in(repo, "update-ref", ref, sha)
 
 
+def _holds(repo: Repository, start: str, sha: str) -> bool:
+    """Whether `sha` is part of the history of `start`; not where that is a mere tree."""
+    return sha == start or (_commit_at(repo.common_dir, start) is not None and _is_ancestor(repo, sha, start))
+
+
 def _is_ancestor(repo: Repository, above: str, below: str) -> bool:
     try:
         _in(repo, "merge-base", "--is-ancestor", above, below)
@@ -125,7 +136,50 @@ def _untellable(path: Path, reason: str) -> GitError:
     )
 
 
-def _commit_changes(repo: Repository, path: Path, admin: Path | None, scratch: Path, *, tip: str, run_id: str) -> str:
+def keep_commit(repo: Repository, run_id: str, sha: str) -> str:
+    """Keep a commit of the run under its salvage ref, beside what that holds; the ref. Raises GitError."""
+    ref = f"{SALVAGE_REFS}/{run_id}"
+    _keep(repo, ref, sha, run_id)
+    return ref
+
+
+def _unfinished(repo: Repository, admin: Path | None) -> list[str]:
+    """Commits that git notes beside HEAD while something is going on, and that no branch, tag or HEAD holds.
+
+    A rebase that stopped halfway has HEAD among the new commits, and the old ones are in a file alone.
+    """
+    found: dict[str, None] = {}
+    for name in _NOTED_AT if admin is not None else ():
+        sha = _commit_at(admin, name) if name.isupper() else _noted(repo, admin, name)
+        if sha is not None:
+            found[sha] = None
+    return [sha for sha in found if _only_noted(repo, admin, sha)]
+
+
+def _noted(repo: Repository, admin: Path | None, name: str) -> str | None:
+    try:
+        text = (admin / name).read_text(encoding="ascii").strip() if admin is not None else ""
+    except (OSError, UnicodeDecodeError):
+        return None
+    return _commit_at(repo.common_dir, text) if HASH.fullmatch(text) else None
+
+
+def _only_noted(repo: Repository, admin: Path | None, sha: str) -> bool:
+    head = _commit_at(admin, "HEAD")
+    without = [head] if head is not None else []
+    return bool(_in(repo, "rev-list", "-1", sha, "--not", "--branches", "--tags", "--remotes", *without).strip())
+
+
+def _commit_changes(
+    repo: Repository,
+    path: Path,
+    admin: Path | None,
+    scratch: Path,
+    *,
+    tip: str,
+    run_id: str,
+    keep: Sequence[str],
+) -> str:
     """`tip`, or a commit on top of it that holds all that differs from it.
 
     The index is made afresh from `tip`: neither a left-over index.lock nor a bit such as
@@ -143,6 +197,8 @@ def _commit_changes(repo: Repository, path: Path, admin: Path | None, scratch: P
 
     run("read-tree", tip)
     run("add", "--all", "--", ".")
+    if keep:
+        _add_ignored(path, env, keep)
     for entry in run("ls-files", "--stage", "-z").split("\0"):
         nested = path / entry.partition("\t")[2]
         if entry.startswith("160000 ") and nested.is_dir() and any(nested.iterdir()):
@@ -157,6 +213,15 @@ def _commit_changes(repo: Repository, path: Path, admin: Path | None, scratch: P
         return tip
     chain = [word for parent in parents for word in ("-p", parent)]
     return run("commit-tree", tree, *chain, "-m", f"Left in the worktree of run {run_id}")
+
+
+def _add_ignored(path: Path, env: Mapping[str, str], keep: Sequence[str]) -> None:
+    """Add the ignored files that match a pattern, or lie in a folder that does, to the index of `env`."""
+    wanted = ["--others", "--ignored", "--exclude-standard", "-z", "--", *(f":(glob){pattern}" for pattern in keep)]
+    names = git([*FULL_TREE, "ls-files", *wanted], cwd=path, timeout_s=_SALVAGE_TIMEOUT_S, env_extra=env)
+    if names:
+        add = ["--literal-pathspecs", "add", "--force", "--pathspec-from-file=-", "--pathspec-file-nul"]
+        git([*FULL_TREE, *add], cwd=path, timeout_s=_SALVAGE_TIMEOUT_S, env_extra=env, input_text=names)
 
 
 def _staged_tree(admin: Path | None, scratch: Path, env: Mapping[str, str]) -> str | None:

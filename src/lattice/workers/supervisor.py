@@ -7,31 +7,31 @@ until the next timer. It believes only the log about whether it should stop.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import select
-import signal
-import subprocess
-import time
-from pathlib import Path
+from collections.abc import Callable
 
 from lattice.commands.board import Board
 from lattice.core.events import ProcessStarted, ProcessStopRequested
-from lattice.core.run import Cancelled, Ending, Exited, Owed, SetupFailed, Signalled, SpawnFailed, TimedOut, judge
+from lattice.core.run import Cancelled, Ending, Evidence, Exited, SetupFailed, Signalled, SpawnFailed
 from lattice.core.task import Task
 from lattice.errors import Fenced, LatticeError
 from lattice.ledger import Signature
-from lattice.workers import lease, worktree
-from lattice.workers.git import Repository
-from lattice.workers.processes import RUN_MARK, become_subreaper, descendants, signal_tree, sweep
-from lattice.workers.reconcile import Outcome, outcome_of, problem_with, record_end, remove_worktree, rescue
-from lattice.workers.runs import OutputSpec, RunFolder, RunSpec
+from lattice.workers import engine_process, lease, steps
+from lattice.workers.certificate import Found
+from lattice.workers.engine_process import EngineProcess
+from lattice.workers.ladder import Rung, climb
+from lattice.workers.limits import Limits
+from lattice.workers.outcome import Outcome, outcome_of
+from lattice.workers.outputs import owed_of
+from lattice.workers.processes import RUN_MARK, become_subreaper, sweep
+from lattice.workers.queue import deadline_of
+from lattice.workers.reconcile import certify, record_end, remove_worktree, rescue
+from lattice.workers.reported import claim_of, result_of
+from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.setup import SetupProcess
 
-LOG_BYTES_MAX = 64 << 20
 SWEEP_S = 30.0
-SETUP_S = 120.0
-_LOOK_S = 1.0  # how often the log's size is looked at; nothing else needs a tick
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # counts while the machine sleeps
 
 
 def run(board: Board, folder: RunFolder, lease_fd: int, ready_fd: int, environment: dict[str, str]) -> None:
@@ -51,27 +51,37 @@ class Supervisor:
         self.spec = spec
         self.environment = environment
         self.by = Signature(spec.actor, None, {"reason": f"run {spec.run_id}"})
-        self.started_at = time.clock_gettime(_CLOCK)
-        self.deadline = self.started_at + spec.timeout_s
+        self.limits = Limits(folder, spec, result_of)
         self.control = -1
-        self.engine: subprocess.Popen[bytes] | None = None
+        self.lease = -1
+        self.prepared = False
+        self.waited = False  # in the queue
+        self.engine: EngineProcess | None = None
+        self.rungs: list[Rung] = []
         self.killed: list[int] = []
 
     def supervise(self, lease_fd: int, ready_fd: int) -> None:
         """Steps 4 to 10. The lease is freed by this process's exit."""
         lease.keep(lease_fd)
+        self.lease = lease_fd
         become_subreaper()
         os.environ[RUN_MARK] = self.spec.run_id  # so that the git commands of this run can be found
+        self.waited = self.folder.leave_queue()
         self.control = os.open(self.folder.control, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         with contextlib.suppress(BrokenPipeError):  # A starter that was killed does not take the run with it.
             os.write(ready_fd, b"r")
         os.close(ready_fd)
+        steps.note(self.folder, "guard")
         ending = self._prepare_and_run()
-        self.killed += [pid for pid in sweep(SWEEP_S) if pid not in self.killed]
-        outcome = self._outcome(ending)
-        self.folder.write_outcome(outcome.fields())
+        status = self._ended_for_good()
+        steps.note(self.folder, "swept")
+        outcome = self._outcome(ending, status)
+        self.folder.write_outcome(outcome.stored())
         self._record(outcome)
+        steps.note(self.folder, "recorded")
+        certify(self.board, self.folder, self.spec, outcome)
         remove_worktree(self.spec)
+        steps.note(self.folder, "removed")
         self.folder.close()
 
     # Steps 4 to 6
@@ -79,47 +89,48 @@ class Supervisor:
     def _prepare_and_run(self) -> Ending:
         if (stopped := self._stop_requested()) is not None:
             return stopped
-        try:
-            self._prepare()
-        except (LatticeError, OSError) as why:
-            return SetupFailed(str(why))
+        if (failed := self._prepare()) is not None:
+            return failed
         if (stopped := self._stop_requested()) is not None:
             return stopped
         try:
-            self.engine = self._spawn()
+            self.engine = engine_process.start(self.spec, self.folder, self.environment)
+            if self.engine.tells_begin:
+                if (ended := self._wait(self.engine.status_fd, self._setup_late)) is not None:
+                    return ended
+                self.engine.begun()
         except OSError as why:
             return SpawnFailed(f"{self.spec.argv[0]!r} could not be executed: {why.strerror}.")
+        steps.note(self.folder, "spawned")
+        self.limits.engine_begins()
         try:
             self._announce(self.engine.pid)
         except (LatticeError, OSError) as why:
             self._stop()
             return SetupFailed(f"The start could not be recorded: {why}")
-        return self._watch(self.engine.pid)
+        ended = self._wait(self.engine.status_fd, self.limits.passed)
+        self.limits.engine_ended()
+        return ended or self.engine.status() or SpawnFailed("Nobody can say how the engine ended.")
 
-    def _prepare(self) -> None:
-        spec = self.spec
-        for path, digest in spec.files:
-            if hashlib.sha256(Path(path).read_bytes()).hexdigest() != digest:
-                raise Fenced(f"{path} changed after the run was requested; nothing was executed.")
-        if spec.worktree is not None and spec.repo_top and spec.common_dir and spec.commit_sha:
-            repo = Repository(Path(spec.repo_top), Path(spec.common_dir))
-            worktree.make(repo, Path(spec.worktree), spec.commit_sha, timeout_s=min(spec.timeout_s, SETUP_S))
-
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        log = os.open(self.folder.output_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def _prepare(self) -> Ending | None:
         try:
-            return subprocess.Popen(
-                self.spec.argv,
-                cwd=self.spec.worktree or self.spec.root,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                umask=0o077,
-            )
-        finally:
-            os.close(log)
+            setup = SetupProcess(self.folder, self.spec, self.environment, (self.lease, self.control))
+        except OSError as why:
+            return SetupFailed(f"The preparation could not be started: {why}")
+        ended = self._wait_for(setup.pid, self._setup_late)
+        if ended is not None:
+            setup.abandon()
+            return ended
+        problem = setup.failure()
+        self.prepared = problem is None
+        if self.prepared:
+            steps.note(self.folder, "setup")
+        return SetupFailed(problem) if problem is not None else None
+
+    def _setup_late(self) -> Ending | None:
+        if not self.limits.wall_passed():
+            return self.limits.log_full()
+        return SetupFailed(f"The preparation did not end within the run's {self.spec.timeout_s:g} s and was ended.")
 
     def _announce(self, pid: int) -> None:
         event = ProcessStarted(
@@ -130,6 +141,8 @@ class Supervisor:
             engine=self.spec.engine,
             argv=self.spec.argv,
             commit_sha=self.spec.commit_sha,
+            sandbox=self.spec.sandbox.said() if self.spec.sandbox else None,
+            deadline=deadline_of(self.spec, self.board.ledger.source.now_ms()) if self.waited else None,
         )
 
         def decide(task: Task) -> list[ProcessStarted]:
@@ -139,102 +152,76 @@ class Supervisor:
 
         self.board.ledger.transact(self.spec.task_id, decide, self.by)
 
-    def _watch(self, pid: int) -> Ending:
-        """Wait for the engine's end, or bring it about."""
+    def _wait_for(self, pid: int, late: Callable[[], Ending | None]) -> Ending | None:
+        """Wait for a child's end: None. Or bring the end of all children about, and say for what."""
         pidfd = os.pidfd_open(pid)
-        poller = select.poll()
-        poller.register(pidfd, select.POLLIN)
-        poller.register(self.control, select.POLLIN)
         try:
-            while True:
-                ready = {descriptor for descriptor, _ in poller.poll(self._patience_s() * 1000)}
-                if pidfd in ready:
-                    return self._reaped(pid)
-                if self.control in ready:
-                    self._drain()
-                    if (stopped := self._stop_requested()) is not None:
-                        self._stop()
-                        return stopped
-                if (late := self._limit_passed()) is not None:
-                    self._stop()
-                    return late
+            return self._wait(pidfd, late)
         finally:
             os.close(pidfd)
 
-    def _patience_s(self) -> float:
-        left_s = self.deadline - time.clock_gettime(_CLOCK)
-        if self.spec.idle_timeout_s is not None:
-            with contextlib.suppress(FileNotFoundError):
-                silent_s = time.time() - self.folder.output_log.stat().st_mtime
-                left_s = min(left_s, self.spec.idle_timeout_s - silent_s)
-        return max(0.0, min(left_s, _LOOK_S)) + 0.001
-
-    def _limit_passed(self) -> Ending | None:
-        now = time.clock_gettime(_CLOCK)
-        if now >= self.deadline:
-            return TimedOut(self.spec.timeout_s)
-        try:
-            log = self.folder.output_log.stat()
-        except OSError:
-            return None
-        if log.st_size > LOG_BYTES_MAX:
-            return SetupFailed(f"It wrote more than {LOG_BYTES_MAX} bytes of output and was ended.")
-        idle_s = self.spec.idle_timeout_s
-        if idle_s is not None and time.time() - log.st_mtime > idle_s:
-            return TimedOut(idle_s, idle=True)
-        return None
+    def _wait(self, descriptor: int, late: Callable[[], Ending | None]) -> Ending | None:
+        """Wait until a descriptor is readable: None. Or bring the end of all children about, and say for what."""
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
+        poller.register(self.control, select.POLLIN)
+        while True:
+            ready = {number for number, _ in poller.poll(self.limits.patience_s() * 1000)}
+            if descriptor in ready:
+                return None
+            cause: Ending | None = None
+            if self.control in ready:
+                self._drain()
+                cause = self._stop_requested()
+            if cause is None:
+                cause = late()
+            if cause is not None:
+                self._stop()
+                return cause
 
     # Step 7
 
     def _stop(self) -> None:
-        """The ladder: SIGINT, SIGTERM, SIGKILL, within the grace altogether."""
-        me = os.getpid()
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            asked = signal_tree(me, signum)
-            if signum == signal.SIGTERM:
-                signal_tree(me, signal.SIGCONT)  # A stopped process does not see SIGTERM before it goes on.
-            self.killed += [pid for pid in asked if pid not in self.killed]
-            if self._all_gone_within(self.spec.grace_s / 2):
-                return
-        # What is left, the sweep kills.
+        """Ask all to end; what stays is the sweep's."""
+        self.rungs += climb(self.spec, self.limits.started_at, self.folder.note)
+        self.killed = list(dict.fromkeys(pid for rung in self.rungs for pid in rung.pids))
 
-    def _all_gone_within(self, seconds: float) -> bool:
-        ends_at = time.monotonic() + seconds
-        while alive := descendants(os.getpid()):
-            left_s = ends_at - time.monotonic()
-            if left_s <= 0:
-                return False
-            with contextlib.suppress(ProcessLookupError):
-                pidfd = os.pidfd_open(alive[0])
-                try:
-                    select.select([pidfd], [], [], left_s)
-                finally:
-                    os.close(pidfd)
-        return True
+    def _ended_for_good(self) -> Exited | Signalled | None:
+        """Sweep: no descendant is left. The engine's status, where the sweep was what reaped it."""
+        statuses: dict[int, int] = {}
+        at_s = self.limits.elapsed_s()
+        swept = sweep(SWEEP_S, statuses)
+        if swept:
+            self.rungs.append(Rung("SIGKILL", at_s, tuple(swept)))
+            self.killed = list(dict.fromkeys([*self.killed, *swept]))
+        return self.engine.status(statuses) if self.engine is not None else None
 
-    def _reaped(self, pid: int) -> Ending:
-        """The engine's own status, taken before the sweep reaps whatever there is."""
-        status = os.waitid(os.P_PID, pid, os.WEXITED)
-        if status is None:
-            raise AssertionError("an engine whose pidfd is readable has a status")
-        if self.engine is not None:
-            self.engine.returncode = status.si_status  # Nobody is to wait for it again.
-        return Exited(status.si_status) if status.si_code == os.CLD_EXITED else Signalled(status.si_status)
-
-    def _outcome(self, ending: Ending) -> Outcome:
-        owed = [_owed(self.folder, output) for output in self.spec.outputs]
-        verdict = judge(
-            ending, [found for found, output in zip(owed, self.spec.outputs, strict=True) if output.required]
+    def _outcome(self, ending: Ending, status: Exited | Signalled | None) -> Outcome:
+        self._cut_log()
+        evidence = Evidence(
+            ending,
+            ending if isinstance(ending, (Exited, Signalled)) else status,
+            result_of(self.folder),
+            claim_of(self.folder),
+            owed_of(self.folder, self.spec),
         )
-        artifacts = tuple((self.board.ledger.new_id("art"), found.name) for found in owed if found.found)
-        return outcome_of(
-            verdict,
-            exit_status=ending.code if isinstance(ending, Exited) else None,
-            duration_s=time.clock_gettime(_CLOCK) - self.started_at,
-            killed=self.killed,
-            salvage_ref=rescue(self.spec, self.folder),
-            artifacts=artifacts,
+        found = Found(
+            "supervisor",
+            self.board.ledger.source.now_ms(),
+            self.limits.elapsed_s(),
+            tuple(self.rungs),
+            tuple(pid for pid in self.killed if self.engine is None or pid not in self.engine.around),
+            # A worktree that was not made to its end would look as if somebody had deleted files in it.
+            rescue(self.spec, self.folder) if self.prepared else None,
         )
+        artifacts = tuple((self.board.ledger.new_id("art"), owed.name) for owed in evidence.owed if owed.found)
+        return outcome_of(self.spec, evidence, found, artifacts)
+
+    def _cut_log(self) -> None:
+        """What came between the last look and the end is over the limit, too."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.folder.output_log.stat().st_size > self.spec.log_limit_bytes:
+                os.truncate(self.folder.output_log, self.spec.log_limit_bytes)
 
     def _record(self, outcome: Outcome) -> None:
         try:
@@ -258,8 +245,3 @@ class Supervisor:
         with contextlib.suppress(BlockingIOError):
             while os.read(self.control, 4096):
                 continue
-
-
-def _owed(folder: RunFolder, output: OutputSpec) -> Owed:
-    problem = problem_with(folder, output)
-    return Owed(output.name, output.path, found=problem is None, reason=problem)

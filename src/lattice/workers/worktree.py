@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lattice.errors import GitError, LatticeError
 from lattice.store.files.locks import locked
+from lattice.workers import branches
 from lattice.workers.git import FULL_TREE, Repository, git
 from lattice.workers.removal import remove_tree
 
@@ -24,20 +25,23 @@ _LOCK_NAME = "lattice-worktrees.lock"
 _REMOVE_TIMEOUT_S = 60.0
 
 
-def make(repo: Repository, path: Path, sha: str, timeout_s: float = 120) -> None:
-    """Check out commit `sha` (a full hash), detached, in a new worktree at `path`.
+def make(repo: Repository, path: Path, sha: str, timeout_s: float = 120, branch: str | None = None) -> None:
+    """Check out commit `sha` (a full hash) in a new worktree at `path`: detached, or on a new branch.
 
-    Raises GitError with git's words, LockTimeout. After a failure neither folder nor git's record of
-    it is left; what was at `path` before is refused and untouched.
+    Raises GitError with git's words, LockTimeout. After a failure neither folder, nor git's record of
+    it, nor the branch is left; what was at `path`, or had the branch's name before, is refused and untouched.
     """
     ends_at = time.monotonic() + timeout_s
     with _registry(repo, timeout_s):
         if os.path.lexists(path):
             raise GitError(f"{path} exists already", hint="choose a path that is free", path=str(path))
-        with _taken_down_on_failure(repo, path, _remove):
-            add = ["worktree", "add", "--quiet", "--no-checkout", "--detach", "--", str(path), sha]
+        if branch is not None:
+            branches.create(repo, branch, sha)
+        with _taken_down_on_failure(repo, path, _remove, branch, sha):
+            at = ["--detach", "--", str(path), sha] if branch is None else ["--", str(path), branch]
+            add = ["worktree", "add", "--quiet", "--no-checkout", *at]
             git([*FULL_TREE, *add], cwd=repo.top, timeout_s=_left_s(ends_at))
-    with _taken_down_on_failure(repo, path, remove):
+    with _taken_down_on_failure(repo, path, remove, branch, sha):
         git([*FULL_TREE, "reset", "--hard", "--quiet", sha], cwd=path, timeout_s=_left_s(ends_at))
         head = git(["rev-parse", "--verify", "HEAD"], cwd=path, timeout_s=_left_s(ends_at)).strip()
         if head != sha:
@@ -75,8 +79,23 @@ def set_aside(repo: Repository, path: Path, keep_at: Path) -> None:
 
 def registered(repo: Repository) -> list[Path]:
     """Every worktree that git has on record, the main one first. Raises GitError."""
-    listing = git(["worktree", "list", "--porcelain", "-z"], cwd=repo.common_dir)
-    return [Path(field.removeprefix("worktree ")) for field in listing.split("\0") if field.startswith("worktree ")]
+    return [path for path, _ in _listing(repo)]
+
+
+def checked_out_at(repo: Repository, branch: str) -> list[Path]:
+    """The worktrees that have the branch checked out, the main one first. Raises GitError."""
+    return [path for path, on in _listing(repo) if on == f"refs/heads/{branch}"]
+
+
+def _listing(repo: Repository) -> list[tuple[Path, str | None]]:
+    """Each worktree on record, and the full name of the branch it is on."""
+    found: list[tuple[Path, str | None]] = []
+    for field in git(["worktree", "list", "--porcelain", "-z"], cwd=repo.common_dir).split("\0"):
+        if field.startswith("worktree "):
+            found.append((Path(field.removeprefix("worktree ")), None))
+        elif field.startswith("branch "):
+            found[-1] = (found[-1][0], field.removeprefix("branch "))
+    return found
 
 
 @contextmanager
@@ -89,7 +108,11 @@ def _registry(repo: Repository, timeout_s: float) -> Iterator[None]:
 
 @contextmanager
 def _taken_down_on_failure(
-    repo: Repository, path: Path, take_down: Callable[[Repository, Path, float], None]
+    repo: Repository,
+    path: Path,
+    take_down: Callable[[Repository, Path, float], None],
+    branch: str | None,
+    sha: str,
 ) -> Iterator[None]:
     """On any failure, an interrupt too, remove what was made."""
     try:
@@ -97,6 +120,8 @@ def _taken_down_on_failure(
     except BaseException as error:
         try:
             take_down(repo, path, _REMOVE_TIMEOUT_S)
+            if branch is not None:
+                branches.delete(repo, branch, sha)
         except LatticeError as second:
             error.add_note(f"and it could not be taken down: {second.message}")
         raise

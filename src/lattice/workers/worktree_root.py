@@ -27,7 +27,17 @@ def worktrees_root(configured: Path | None, environ: Mapping[str, str], board: s
         if not base.is_absolute():
             raise ValidationError(f"worktree root {configured} is not absolute", hint="give an absolute path")
     else:
-        base, below = _state_home(environ), ["lattice", "worktrees", board]
+        home = _home(environ, "XDG_STATE_HOME", ".local/state", "worktrees")
+        base, below = home, ["lattice", "worktrees", board]
+    return _safe(base, below)
+
+
+def cache_root(environ: Mapping[str, str], board: str) -> Path:
+    """The folder of what a board's setups have made, made (0700) and as safe; its real path. Raises ValidationError."""
+    return _safe(_home(environ, "XDG_CACHE_HOME", ".cache", "a cache"), ["lattice", board])
+
+
+def _safe(base: Path, below: list[str]) -> Path:
     base = Path(os.path.realpath(base))
     if str(base) in {os.path.realpath(folder) for folder in _SHARED_FOLDERS}:
         raise ValidationError(
@@ -44,14 +54,15 @@ def worktrees_root(configured: Path | None, environ: Mapping[str, str], board: s
         raise ValidationError(f"worktree root {base} cannot be used: {error}") from error
 
 
-def _state_home(environ: Mapping[str, str]) -> Path:
-    state = environ.get("XDG_STATE_HOME", "")
-    if Path(state).is_absolute():  # The specification says to ignore a relative one.
-        return Path(state)
+def _home(environ: Mapping[str, str], variable: str, otherwise: str, what: str) -> Path:
+    """A base folder of the XDG specification."""
+    named = environ.get(variable, "")
+    if Path(named).is_absolute():  # The specification says to ignore a relative one.
+        return Path(named)
     home = environ.get("HOME", "")
     if not Path(home).is_absolute():
-        raise ValidationError("no place for worktrees: HOME is not set", hint="set HOME or XDG_STATE_HOME")
-    return Path(home, ".local", "state")
+        raise ValidationError(f"no place for {what}: HOME is not set", hint=f"set HOME or {variable}")
+    return Path(home, otherwise)
 
 
 def _check_ancestor(folder: Path) -> None:

@@ -1,0 +1,171 @@
+"""`worker logs`: what a run said, whole, its end, from a moment on, or as it comes."""
+
+from __future__ import annotations
+
+import argparse
+import codecs
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lattice.cli.arguments import Answer, Command, Context, Parser, positive
+from lattice.cli.render import write
+from lattice.cli.worker_wait import FOLLOW_S, add_run, last_lines
+from lattice.core.text import visible_prose
+from lattice.errors import NotFound, UsageError
+from lattice.workers import control, overview
+from lattice.workers.runs import RunFolder
+
+CHUNK = 64 << 10
+LINE_BYTES_MAX = 1 << 20
+"""As much of a line without an end is held back for `--grep`, and no more."""
+
+
+class WorkerLogs(Command):
+    description = (
+        "What the worker wrote to its output and error streams. Control characters are shown, not sent.\n"
+        "The supervisor notes once a second how long the log is: --since is exact to a second or two, and\n"
+        "shows rather more than less."
+    )
+    examples = (
+        "lattice worker logs RUN",
+        "lattice worker logs RUN --follow --grep 'error|warning'",
+        "lattice worker logs RUN --since 2m",
+        "lattice worker logs RUN --tail 20",
+        "lattice worker logs RUN --raw > run.log",
+    )
+
+    def arguments(self, parser: Parser) -> None:
+        add_run(parser)
+        parser.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
+        parser.add_argument("--since", metavar="MOMENT", help="what came from then on: 2m (ago), 2026-11-01T09:30")
+        parser.add_argument("--grep", metavar="REGEX", help="the lines that it is found in")
+        parser.add_argument("--tail", type=positive, metavar="N", help="the last N lines")
+        parser.add_argument("--raw", action="store_true", help="the bytes as they are: a terminal will act on them")
+        parser.add_argument("--guard", action="store_true", help="what the supervisor said of itself instead")
+
+    def run(self, args: argparse.Namespace, context: Context) -> Answer | int:
+        board = context.board
+        run = overview.find(board, args.run)
+        folder = RunFolder(board.folder, run.run_id)
+        if not folder.exists():
+            raise NotFound(f"Run {run.run_id} has no log on this machine.", hint=f"lattice worker show {run.run_id}")
+        path = folder.guard_log if args.guard else folder.output_log
+        if args.follow and args.json:
+            raise UsageError("--follow and --json exclude each other.", hint="Follow without --json.")
+        if args.guard and args.since is not None:
+            raise UsageError("--guard and --since exclude each other.", hint="Only the worker's log has times.")
+        wanted = _pattern(args.grep)
+        begin = _begin(folder, args.since, board.ledger.source.now_ms()) if args.since is not None else 0
+        if args.follow:
+            return _follow(path, folder, _Shown(wanted, raw=args.raw), begin, args.tail)
+        data = _read(path, begin)
+        if wanted is not None:
+            data = b"".join(each for each in data.splitlines(keepends=True) if wanted.search(_text(each)))
+        data = last_lines(data, args.tail)
+        if args.raw and not args.json:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+            return 0
+        text = data.decode("utf-8", "replace")
+        return Answer(
+            data=lambda: {"run_id": run.run_id, "path": str(path), "text": text},
+            text=lambda _: visible_prose(text).rstrip("\n"),
+            quiet=run.run_id,
+        )
+
+
+class _Shown:
+    """Bytes of a log on their way to the screen: filtered by whole lines, decoded across the reads."""
+
+    def __init__(self, wanted: re.Pattern[str] | None, *, raw: bool) -> None:
+        self._wanted = wanted
+        self._raw = raw
+        self._held = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def feed(self, data: bytes, *, last: bool = False) -> None:
+        """Show what can be shown by now; with `last`, all of it."""
+        if self._wanted is not None:
+            data = self._matching(data, self._wanted, last=last)
+        if self._raw:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        elif text := self._decoder.decode(data, last):
+            write(sys.stdout, visible_prose(text))
+
+    def _matching(self, data: bytes, wanted: re.Pattern[str], *, last: bool) -> bytes:
+        lines = (self._held + data).splitlines(keepends=True)
+        whole = last or not lines or lines[-1].endswith(b"\n") or len(lines[-1]) > LINE_BYTES_MAX
+        self._held = b"" if whole else lines.pop()
+        return b"".join(each for each in lines if wanted.search(_text(each)))
+
+
+def _follow(path: Path, folder: RunFolder, shown: _Shown, begin: int, tail: int | None) -> int:
+    """Print the log as it grows, until the run has ended and all was printed."""
+    ended = control.Ended(folder)
+    done = False
+    if tail is not None:
+        data = _read(path, begin)
+        begin += len(data) - len(last_lines(data, tail))
+    while True:
+        for chunk in _chunks(path, begin):
+            begin += len(chunk)
+            shown.feed(chunk)
+        if done:
+            shown.feed(b"", last=True)
+            return 0
+        done = ended.wait(FOLLOW_S)
+
+
+def _chunks(path: Path, begin: int) -> Any:
+    if not path.exists():
+        return
+    with path.open("rb") as log:
+        log.seek(begin)
+        while chunk := log.read(CHUNK):
+            yield chunk
+
+
+def _read(path: Path, begin: int) -> bytes:
+    return b"".join(_chunks(path, begin))
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace").rstrip("\r\n")
+
+
+def _pattern(text: str | None) -> re.Pattern[str] | None:
+    if text is None:
+        return None
+    try:
+        return re.compile(text)
+    except (re.error, RecursionError, OverflowError) as off:
+        raise UsageError(f"--grep {text[:80]!r} is not a regular expression: {off}.", hint=_ESCAPE) from None
+
+
+_ESCAPE = "Put a backslash before each of . * + ? ( ) [ ] { } | ^ $ that means itself."
+
+
+def _begin(folder: RunFolder, since: str, now_ms: int) -> int:
+    from calendar import timegm  # only --since needs the calendar
+    from time import strptime
+
+    from lattice.core.moments import parse_moment
+    from lattice.workers import steps
+
+    moment = parse_moment(since, now_ms)
+    return steps.offset_at(folder, timegm(strptime(moment, "%Y-%m-%dT%H:%M:%SZ")) * 1000)
+
+
+def tail_of(folder: RunFolder, count: int) -> Sequence[str]:
+    """The log's last lines, harmless, without reading all of it."""
+    try:
+        size = folder.output_log.stat().st_size
+    except FileNotFoundError:
+        return []
+    lines = _text(_read(folder.output_log, max(0, size - CHUNK))).splitlines()
+    return [visible_prose(each).replace("\t", "    ") for each in lines[-count:]]

@@ -1,0 +1,107 @@
+"""`worker wait`, and what every command that waits for a run or names one needs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import Any
+
+from lattice.cli.arguments import Answer, Command, Context, Parser, positive
+from lattice.cli.render import cut, line, span, write
+from lattice.errors import Interrupted, RunFailed
+from lattice.workers import control, overview
+from lattice.workers.overview import RunView
+from lattice.workers.runs import RunFolder
+
+FOLLOW_S = 0.2  # how often a growing log, or a line of progress, is looked at while the end is waited for
+
+
+class WorkerWait(Command):
+    description = "Waits until nothing is left of it: its end is on the board and its worktree is gone."
+    examples = ("lattice worker wait RUN", "lattice worker wait RUN --timeout 60")
+
+    def arguments(self, parser: Parser) -> None:
+        add_run(parser)
+        parser.add_argument("--timeout", type=positive, metavar="SECONDS", help="give up after so long, exit with 1")
+
+    def run(self, args: argparse.Namespace, context: Context) -> Answer:
+        run = overview.find(context.board, args.run)
+        return waited(context, run.run_id, quiet=args.quiet or args.json, timeout_s=args.timeout)
+
+
+def add_run(parser: Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run's id, or its end: lattice worker ps --all")
+
+
+def data_of(run: RunView) -> dict[str, Any]:
+    return run.fields()
+
+
+def waited(context: Context, run_id: str, *, quiet: bool, timeout_s: float | None = None) -> Answer:
+    """Wait for the run's last step, and answer with its end. Raises RunFailed where it did not succeed."""
+    board = context.board
+    ended = control.ended(board, run_id)
+    give_up_at = time.monotonic() + timeout_s if timeout_s is not None else None
+    progress = _Progress(context, run_id) if not quiet and sys.stderr.isatty() else None
+    try:
+        while not ended.wait(FOLLOW_S if progress or give_up_at else None):
+            if progress:
+                progress.show()
+            if give_up_at is not None and time.monotonic() > give_up_at:
+                raise RunFailed(f"{run_id} has not ended within {timeout_s:g} s.", hint=f"lattice worker logs {run_id}")
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"{run_id} goes on without you.", hint=f"lattice worker stop {run_id}", run_id=run_id
+        ) from None
+    finally:
+        if progress:
+            progress.clear()
+    run = control.finish(board, run_id)
+    if run.state != "succeeded":
+        raise RunFailed(
+            f"{run.worker} on {run.task} {_WORDS.get(run.state, run.state)}: {run.error or 'no reason is known'}",
+            hint=f"lattice worker {'show' if run.external else 'logs'} {run_id}",
+            run=data_of(run),
+        )
+    from lattice.cli.worker_code import left_by, told  # git: the others here do without
+
+    left = left_by(board, run)
+    return Answer(
+        data=lambda: data_of(run) | left,
+        text=lambda terminal: (
+            f"{run.worker} on {line(run.task)} {terminal.styled('succeeded', 'done')}"
+            f" in {span(run.duration_s)}: {run_id}"
+            + (f"\n  attached to the task: lattice show {line(run.task)}" if run.artifact_ids else "")
+            + "".join(f"\n{said}" for said in told(left, run_id))
+        ),
+        quiet=run_id,
+    )
+
+
+_WORDS = {"failed": "failed", "timed_out": "timed out", "cancelled": "was cancelled", "lost": "was lost"}
+
+
+class _Progress:
+    """One line on the terminal's error stream: how long, and the last thing the worker said."""
+
+    def __init__(self, context: Context, run_id: str) -> None:
+        self._log = RunFolder(context.board.folder, run_id).output_log
+        self._columns = context.terminal.columns or 80
+        self._began = time.monotonic()
+
+    def show(self) -> None:
+        last = ""
+        if self._log.exists():
+            last = last_lines(self._log.read_bytes()[-4096:], 1).decode("utf-8", "replace").strip()
+        text = cut(line(f"{span(time.monotonic() - self._began):>6}  {last or 'starting'}"), self._columns - 1)
+        write(sys.stderr, f"\r\x1b[K{text}")
+
+    def clear(self) -> None:
+        write(sys.stderr, "\r\x1b[K")
+
+
+def last_lines(data: bytes, count: int | None) -> bytes:
+    if count is None:
+        return data
+    return b"".join(data.splitlines(keepends=True)[-count:])

@@ -1,0 +1,141 @@
+"""`lattice worker why`: the certificate of a run's end, all that its verdict hung on."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lattice.cli.arguments import Answer, Command, Context, Parser
+from lattice.cli.render import Terminal, line, span
+from lattice.cli.worker_wait import add_run
+from lattice.errors import NotFound
+from lattice.workers import certificate, liveness, overview
+from lattice.workers.overview import RunView
+from lattice.workers.runs import RunFolder
+
+
+class WorkerWhy(Command):
+    description = (
+        "How its engine ended, which signals were sent and what they killed, each output with its hash, what was\n"
+        "said of it, the timers, and who found its end. A run that was lost says what is known of it."
+    )
+    examples = ("lattice worker why RUN", "lattice worker why RUN --json")
+
+    def arguments(self, parser: Parser) -> None:
+        add_run(parser)
+
+    def run(self, args: argparse.Namespace, context: Context) -> Answer:
+        board = context.board
+        liveness.refresh(board)
+        run = overview.find(board, args.run)
+        if not run.ended:
+            raise NotFound(
+                f"{run.run_id} has not ended: it is {run.state}.",
+                hint=f"lattice worker wait {run.run_id}, or lattice worker show {run.run_id}",
+                run_id=run.run_id,
+            )
+        kept = certificate.read(RunFolder(board.folder, run.run_id)) or _from_the_log(run)
+        return Answer(
+            data=lambda: kept,
+            text=lambda terminal: _page(run, kept, terminal),
+            quiet=str(kept["state"]),
+        )
+
+
+def _from_the_log(run: RunView) -> dict[str, Any]:
+    """What the board says of an end whose folder has no certificate: an older run, or one whose folder went."""
+    return {
+        "run_id": run.run_id,
+        "task_id": run.task_id,
+        "worker": run.worker,
+        "state": run.state,
+        "error": run.error,
+        "cause": run.cause,
+        "found_by": None,
+        "at": run.ended_at,
+        "host": run.host,
+        "evidence": {"ending": None, "status": {"is": "Exited", "code": run.exit} if run.exit is not None else None},
+        "outputs": [],
+        "signals": [],
+        "killed": list(run.killed),
+        "killed_count": len(run.killed),
+        "salvage_ref": run.salvage_ref,
+        "late": False,
+    }
+
+
+def _page(run: RunView, kept: Mapping[str, Any], terminal: Terminal) -> str:
+    lines = [terminal.styled(f"{run.worker}  {run.run_id}", "heading")]
+    lines.append(f"  {'state':<12} {terminal.styled(run.state)}")
+    lines += [f"  {name:<12} {line(value)}" for name, value in _facts(run, kept, terminal) if value is not None]
+    for signal in kept.get("signals", ()):
+        lines.append(f"  {'sent':<12} {line(signal['signal'])} after {span(signal['at_s'])} to {_count(signal)}")
+    for output in kept.get("outputs", ()):
+        lines.append(f"  {'output':<12} {line(_output(output))}")
+    return "\n".join(lines)
+
+
+def _facts(run: RunView, kept: Mapping[str, Any], terminal: Terminal) -> Iterator[tuple[str, str | None]]:
+    evidence = kept.get("evidence", {})
+    yield "why", run.error
+    if kept.get("late"):
+        yield "late", f"it ended otherwise before; afterwards it came to {kept['state']}, which was not believed"
+    yield "ended by", _ending(evidence.get("ending"))
+    yield "engine", _ending(evidence.get("status"))
+    yield "it reported", _said(evidence.get("result"))
+    yield "agent said", _said(evidence.get("claim"))
+    yield "found by", kept.get("found_by")
+    yield "at", terminal.when(kept["at"]) if kept.get("at") else None
+    yield "host", kept.get("host")
+    yield "timers", _timers(kept.get("timers"))
+    count = kept.get("killed_count", 0)
+    yield "killed", f"{count}: {', '.join(map(str, kept.get('killed', ())))}" if count else "nothing"
+    yield "kept", kept.get("salvage_ref")
+    yield "usage", ", ".join(f"{name} {value}" for name, value in (kept.get("usage") or {}).items()) or None
+    yield "versions", ", ".join(f"{name} {value}" for name, value in kept.get("versions", {}).items()) or None
+    yield "left out", ", ".join(kept.get("left_out", ())) or None
+
+
+_WORDS = {
+    "Exited": "its exit",
+    "Signalled": "a signal",
+    "TimedOut": "a timer",
+    "Lingered": "the timer after its result",
+    "LogFull": "the limit of its output",
+    "Cancelled": "a request to stop",
+    "SetupFailed": "its preparation",
+    "SpawnFailed": "its spawn",
+    "Lost": "the loss of its supervisor",
+}
+
+
+def _ending(shape: Mapping[str, Any] | None) -> str | None:
+    if shape is None:
+        return None
+    rest = ", ".join(f"{key} {value}" for key, value in shape.items() if key != "is" and value is not None)
+    return _WORDS.get(str(shape["is"]), str(shape["is"])) + (f" ({rest})" if rest else "")
+
+
+def _said(said: Mapping[str, Any] | None) -> str | None:
+    if said is None:
+        return None
+    return ("success" if said["succeeded"] else "failure") + (f": {said['text']}" if said.get("text") else "")
+
+
+def _timers(timers: Mapping[str, Any] | None) -> str | None:
+    if timers is None:
+        return None
+    named = (("wall", "wall_s"), ("idle", "idle_s"), ("after result", "after_result_s"), ("grace", "grace_s"))
+    limits = ", ".join(f"{name} {span(timers[key])}" for name, key in named if timers.get(key) is not None)
+    return f"{span(timers['elapsed_s'])} of {limits}"
+
+
+def _count(signal: Mapping[str, Any]) -> str:
+    return f"{signal['count']} process{'' if signal['count'] == 1 else 'es'}"
+
+
+def _output(output: Mapping[str, Any]) -> str:
+    if not output["found"]:
+        return f"{output['name']}: {output['reason']} ({output['path']}{', required' if output['required'] else ''})"
+    return f"{output['name']}: {output['path']}, {output['size']} bytes, sha256 {output['sha256']}"

@@ -1,0 +1,134 @@
+"""Handing a run to its guard: the lease, the environment, and the word that it is supervised (design §4, step 2).
+
+Whoever starts a run does this: `worker run`, and whoever moves the queue, most often the guard of the run before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import lattice
+from lattice.commands.board import Board
+from lattice.commands.hooks import IN_HOOK
+from lattice.core.run import Ending, Evidence
+from lattice.workers.certificate import Found
+from lattice.workers.lease import hand_on
+from lattice.workers.outcome import outcome_of
+from lattice.workers.processes import signal_tree
+from lattice.workers.runs import RunFolder, RunSpec
+
+READY_WITHIN_S = 30.0
+_INHERITED_BY_GUARD = ("PATH", "HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "TMPDIR", "USER", "LOGNAME")
+_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from lattice.workers.guard import main; main(sys.argv[1:])"
+
+
+def given_to(spec: RunSpec, folder: RunFolder) -> dict[str, str]:
+    """What every engine finds in its environment of its run."""
+    given = {
+        "LATTICE_RUN_ID": spec.run_id,
+        "LATTICE_ROOT": spec.root,
+        "LATTICE_ACTOR": spec.actor,
+        "LATTICE_TASK_ID": spec.task_id,
+        "LATTICE_TASK_SHORT_ID": spec.short_id or spec.task_id,
+        "LATTICE_BASE_SHA": spec.base_sha or "",
+        "LATTICE_COMMIT_SHA": spec.commit_sha or "",
+        "LATTICE_WORKTREE": spec.worktree or "",
+        "LATTICE_OUTPUT_DIR": str(folder.out),
+        "LATTICE_BRANCH": spec.branch or "",
+        "LATTICE_MAIN_CHECKOUT": spec.repo_top or spec.root,
+    }
+    if spec.in_hook:
+        given[IN_HOOK] = spec.in_hook  # A run that a hook started fires no hooks: no loops.
+    return given
+
+
+def environment_of(spec: RunSpec, folder: RunFolder, origin: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a run that waited: the variables it was requested with, as `origin` has them now.
+
+    Only their names were kept, so that no secret lies on the disk; one that `origin` lacks is noted.
+    """
+    missing = [name for name in spec.variables if name not in origin]
+    if missing:
+        folder.note(f"not in the environment of whoever started it from the queue: {', '.join(missing)}")
+    inherited = {name: origin[name] for name in spec.variables if name in origin}
+    return {**inherited, **dict(spec.env_set), **given_to(spec, folder)}
+
+
+def start_guard(
+    board: Board, folder: RunFolder, lease_fd: int, environment: Mapping[str, str], origin: Mapping[str, str]
+) -> str | None:
+    """Hand the lease to a guard, and wait until the run is supervised. What went wrong, or None.
+
+    `origin` is the environment from which the guard may start runs that wait.
+    """
+    package = str(Path(lattice.__file__).parent.parent)  # the guard is of the same version, however this one was found
+    own = {name: os.environ[name] for name in _INHERITED_BY_GUARD if name in os.environ}
+    read_fd, write_fd = os.pipe()
+    try:
+        with _on_paper({"environment": dict(environment), "origin": dict(origin)}) as env_file:
+            hand_on(lease_fd)
+            handed = (lease_fd, env_file.fileno(), write_fd)
+            guard = subprocess.Popen(
+                [sys.executable, "-I", "-c", _BOOT, package, str(board.root), folder.run_id, *map(str, handed)],
+                cwd="/",
+                env=own | ({IN_HOOK: environment[IN_HOOK]} if IN_HOOK in environment else {}),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                pass_fds=handed,
+            )
+        os.close(write_fd)
+        write_fd = -1
+        if _ready(read_fd):
+            guard.returncode = 0  # It outlives this process on purpose, and nobody here waits for it.
+            return None
+        signal_tree(guard.pid, signal.SIGKILL)
+        guard.kill()
+        guard.wait()
+        return "its guard ended, or hung, before the run was supervised"
+    except OSError as why:
+        return f"its guard could not be started: {why}"
+    finally:
+        os.close(read_fd)
+        if write_fd >= 0:
+            os.close(write_fd)
+
+
+def note_end(board: Board, folder: RunFolder, spec: RunSpec, ending: Ending, by: str) -> None:
+    """Note in its folder how a run ended that was never supervised; `mend` then puts it on the board.
+
+    Afterwards the run waits no more. Raises OSError.
+    """
+    if folder.read_outcome() is None:
+        now_ms = board.ledger.source.now_ms()
+        found = Found(by, now_ms, (now_ms - spec.requested_ms) / 1000)
+        folder.write_outcome(outcome_of(spec, Evidence(ending), found).stored())
+    folder.leave_queue()
+
+
+def _ready(read_fd: int) -> bool:
+    poller = select.poll()
+    poller.register(read_fd, select.POLLIN)
+    return bool(poller.poll(READY_WITHIN_S * 1000)) and os.read(read_fd, 1) == b"r"
+
+
+def _on_paper(shape: Mapping[str, Mapping[str, str]]) -> BinaryIO:
+    """The environments as a file without a name: they may hold secrets, and a pipe holds 64 KiB."""
+    if hasattr(os, "memfd_create"):
+        file: BinaryIO = os.fdopen(os.memfd_create("lattice-environment"), "w+b")
+    else:
+        import tempfile  # macOS only, and it costs a guard more than most of its other imports
+
+        file = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+    file.write(json.dumps(shape).encode())
+    file.flush()
+    return file

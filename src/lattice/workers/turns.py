@@ -1,0 +1,67 @@
+"""Whose turn it is: the choice among the runs that wait, a pure function of what runs, the limits and the time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from lattice.core.record import Record
+from lattice.ledger import timestamp
+
+
+class Limits(Record):
+    """How many runs may go at once, of the board and by engine; and which engines pause, until when."""
+
+    board: int | None = None
+    engines: Mapping[str, int] = {}
+    paused_ms: Mapping[str, int] = {}
+
+
+class Waiting(Record):
+    """A run that waits, or one that asks whether it has to."""
+
+    run_id: str
+    worker: str
+    engine: str
+    max_parallel: int | None
+    rank: int  # of its task: the less, the sooner
+    due_ms: int = 0
+
+
+def in_order(waiting: Iterable[Waiting]) -> list[Waiting]:
+    """The order of the queue: by the priority of the task, then first come, first served."""
+    return sorted(waiting, key=lambda run: (run.rank, run.run_id))
+
+
+def choose(
+    waiting: Iterable[Waiting], running: Iterable[tuple[str, str]], limits: Limits, now_ms: int
+) -> dict[str, tuple[str, ...]]:
+    """For each run that waits, what it goes on waiting for; nothing where it may start now.
+
+    `running` are worker and engine of the runs that go. A run that has to wait lets pass who need not.
+    """
+    taken: Counter[tuple[str, str]] = Counter()
+    for worker, engine in running:
+        taken.update(_slots(worker, engine))
+    said = {}
+    for run in in_order(waiting):
+        said[run.run_id] = tuple(_obstacles(run, taken, limits, now_ms))
+        if not said[run.run_id]:
+            taken.update(_slots(run.worker, run.engine))
+    return said
+
+
+def _slots(worker: str, engine: str) -> tuple[tuple[str, str], ...]:
+    return ("board", ""), ("engine", engine), ("worker", worker.casefold())
+
+
+def _obstacles(run: Waiting, taken: Mapping[tuple[str, str], int], limits: Limits, now_ms: int) -> Iterator[str]:
+    if run.due_ms > now_ms:
+        yield f"its time, {timestamp(run.due_ms)}"
+    if limits.paused_ms.get(run.engine, 0) > now_ms:
+        yield f"the rate limit of {run.engine}, until {timestamp(limits.paused_ms[run.engine])}"
+    most = (limits.board, limits.engines.get(run.engine), run.max_parallel)
+    names = ("the board", f"engine {run.engine}", run.worker)
+    for slot, limit, name in zip(_slots(run.worker, run.engine), most, names, strict=True):
+        if limit is not None and taken[slot] >= limit:
+            yield f"one of {limit} run{'' if limit == 1 else 's'} of {name} to end"
