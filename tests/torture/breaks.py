@@ -10,11 +10,16 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
+from lattice.commands.board import Board
+from lattice.core.run import Evidence, Succeeded, Verdict, judge
 from lattice.ledger import Decide, Ledger, Signature, Written
 from lattice.store.files import board as files
+from lattice.store.files import disk, freshness
 from lattice.store.files.log import Log
-from lattice.store.files.snapshot import Snapshot
-from lattice.workers import guard, lease, reconcile, supervisor
+from lattice.store.files.snapshot import Snapshot, Text
+from lattice.store.files.tail import FileTail
+from lattice.workers import guard, lease, outcome, processes, queue, reconcile, steps, supervisor
+from lattice.workers.runs import RunFolder, RunSpec, all_runs
 
 
 def put(place: object, name: str, value: object) -> None:
@@ -79,13 +84,13 @@ def snapshot_without_its_mark() -> None:
 
 def batch_in_two_writes() -> None:
     """The events of one act are appended one by one."""
-    append = files.FileTail.append
+    append = FileTail.append
 
-    def halved(tail: files.FileTail, events: Any, task: Any) -> None:
+    def halved(tail: FileTail, events: Any, task: Any) -> None:
         for event in events:
             append(tail, [event.replace(batch=None)], task)
 
-    put(files.FileTail, "append", halved)
+    put(FileTail, "append", halved)
 
 
 def worktree_left() -> None:
@@ -98,6 +103,68 @@ def worktree_left() -> None:
     put(supervisor, "remove_worktree", forget)
 
 
+def listing_without_the_folders() -> None:
+    """A listing believes its index as long as the journal of changes says nothing else."""
+    put(freshness, "_accounted", lambda *_: True)
+
+
+def mark_without_the_sum() -> None:
+    """A snapshot's mark counts where the length of the log fits, whatever the log says."""
+
+    def is_of(text: Text, log: bytes) -> bool:
+        return len(log) == text.log_size
+
+    put(Text, "is_of", is_of)
+
+
+def agent_believed() -> None:
+    """The verdict believes an agent that says it succeeded."""
+
+    def believing(evidence: Evidence) -> Verdict:
+        said = evidence.claim or evidence.result
+        return Succeeded() if said is not None and said.succeeded else judge(evidence)
+
+    put(outcome, "judge", believing)
+
+
+def slot_leaked() -> None:
+    """A slot is given back by the supervisor at its end, and not by the kernel at its death."""
+    look = queue._look
+
+    def leaky(board: Board) -> queue._Seen:
+        seen = look(board)
+        specs = [spec for run in all_runs(board.folder) if not run.waits() and (spec := run.spec()) is not None]
+        held = [spec for spec in specs if "removed" not in _done(RunFolder(board.folder, spec.run_id), spec)]
+        return seen.replace(running=(*seen.running, *(spec for spec in held if spec not in seen.running)))
+
+    def _done(folder: RunFolder, spec: RunSpec) -> set[str]:
+        return {step.name for step in steps.of(folder, spec)}
+
+    put(queue, "_look", leaky)
+
+
+def acknowledged_unsynced() -> None:
+    """An event is acknowledged when it was written, and synced by chance."""
+
+    def forget(descriptor: int) -> None:
+        del descriptor
+
+    put(disk, "_sync", forget)
+
+
+def any_number_is_the_process() -> None:
+    """A process is signalled by its number alone."""
+
+    def pin(pid: int, started: int) -> int | None:
+        del started
+        try:
+            return os.pidfd_open(pid)
+        except ProcessLookupError:
+            return None
+
+    put(processes, "_pin", pin)
+
+
 BREAKS: dict[str, Callable[[], None]] = {
     "inherited lease": inherited_lease,
     "decided before the lock": decided_before_the_lock,
@@ -106,4 +173,10 @@ BREAKS: dict[str, Callable[[], None]] = {
     "snapshot without its mark": snapshot_without_its_mark,
     "batch in two writes": batch_in_two_writes,
     "worktree left": worktree_left,
+    "listing without the folders": listing_without_the_folders,
+    "mark without the sum": mark_without_the_sum,
+    "agent believed": agent_believed,
+    "slot leaked": slot_leaked,
+    "acknowledged unsynced": acknowledged_unsynced,
+    "any number is the process": any_number_is_the_process,
 }

@@ -3,50 +3,105 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from typing import TypeVar
 
-from tests.torture import runs, storage
+from tests.torture import decisions, flips, hardships, power, runs, soak, storage, strangers
 from tests.torture.arena import SETTLED_WITHIN_S, Finding, contained
 from tests.torture.inject import Fault, Role
+from tests.torture.mounts import KINDS
 from tests.torture.site import Site
 
-PARTS = ("storage", "runs", "git", "writers", "teeth")
+PARTS = ("storage", "power", "runs", "hardships", "git", "writers", "flips", "soak", "teeth")
 Job = Callable[[], Finding]
 Broken = Callable[[Sequence[str]], Finding]  # a trial, given the breaks that it is to run with
 _T = TypeVar("_T")
+CUTS, CUTS_A_DISK, TOOTH_CUTS = 3_334, 20, 8  # of which `--full` makes 1,000
+SOAKED, SOAKED_MIN = 1_667, 12  # of which `--full` makes 500
+HARDSHIPS = 10
+FLIPPED = 0.5  # of the share: a flip is followed by a dozen commands
 _GOLDEN = 0.618034  # its multiples, modulo one, lie far from each other
 _TOOTH_SETTLED_S = 3.0  # what a break leaks stays for good: no use in waiting as long as for a sound run
 
 
 class Campaign:
-    """Trials in one temporary folder. `share` is the part of all faults that is tried, 1 for every one."""
+    """Trials in one temporary folder. `share` is the part of all faults that is tried, 1 for every one.
 
-    def __init__(self, folder: Path, *, share: float = 1.0, seed: int = 1, jobs: int = 1) -> None:
+    `soaked` is the number of runs of the soak; `late_s_max` is by how much a run may miss its deadline, which on a
+    machine that is busy with other things says more of them than of the run.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        share: float = 1.0,
+        seed: int = 1,
+        jobs: int = 1,
+        soaked: int | None = None,
+        late_s_max: float = hardships.LATE_S_MAX,
+    ) -> None:
         self._folder = folder
         self._share = share
         self._seed = seed
         self._jobs = jobs
+        self._soaked = soaked if soaked is not None else max(SOAKED_MIN, round(SOAKED * share))
+        self._late_s_max = late_s_max
         self._numbers = count(1)
 
     def part(self, name: str) -> Iterator[Finding]:
         """The findings of one of PARTS."""
         trials: dict[str, Callable[[], Iterator[Job]]] = {
             "storage": self._storage,
+            "power": self._power,
+            "hardships": self._hardships,
+            "soak": self._soak,
             "runs": self._runs,
             "git": self._git,
             "writers": self._writers,
+            "flips": self._flips,
         }
-        return self._teeth() if name == "teeth" else contained(trials[name](), self._jobs)
+        # What is about times, and what fills the machine by itself, is not to wait for others.
+        jobs = 1 if name in ("hardships", "soak") else self._jobs
+        return self._teeth() if name == "teeth" else contained(trials[name](), jobs)
 
     def _storage(self) -> Iterator[Job]:
         for torn in (False, True):
             shelf = self._shelf(torn=torn)
             for trial in self._some(list(storage.trials(storage.calls_of(shelf, self._new()), torn=torn))):
                 yield partial(storage.run_trial, trial, shelf, self._new())
+
+    def _power(self) -> Iterator[Job]:
+        left = max(CUTS_A_DISK, round(CUTS * self._share))
+        for number in range(-(-left // CUTS_A_DISK)):
+            yield partial(power.cuts, self._new(), self._seed + number, CUTS_A_DISK)
+
+    def _soak(self) -> Iterator[Job]:
+        yield partial(soak.soak, self._new(), self._seed, self._soaked)
+
+    def _hardships(self) -> Iterator[Job]:
+        deaf, site, decided = hardships.deadline_site(self._new()), self._site(), self._decisions()
+        everything: list[Job] = [
+            partial(hardships.deadline, worker, deaf, self._new(), self._late_s_max) for worker in hardships.DEAF
+        ]
+        everything += [partial(decisions.boast, worker, decided, self._new()) for worker in decisions.BOASTERS]
+        everything += [
+            partial(decisions.slot, decided, self._new()),
+            partial(decisions.gap, self._new()),
+            partial(decisions.unread, self._new()),
+            partial(hardships.reboot, site, self._new()),
+        ]
+        everything += [partial(hardships.full_disk, *pair, self._new()) for pair in product(KINDS, hardships.FILLS)]
+        everything += [partial(hardships.clock_jump, by_s, site, self._new()) for by_s in hardships.JUMPS_S]
+        everything += [partial(hardships.boot_clock, by_s, site, self._new()) for by_s in (100_000, -1_000)]
+        everything += [partial(strangers.reused, case, site, self._new()) for case in strangers.CASES]
+        # Each of them is one of a kind: a small share tries all of them, once.
+        for _ in range(max(1, round(HARDSHIPS * self._share))):
+            yield from everything
 
     def _runs(self) -> Iterator[Job]:
         site = self._site()
@@ -81,9 +136,18 @@ class Campaign:
             operations = max(200, round(1500 * self._share))
             yield partial(storage.writers, shelf, self._new(), self._seed + number, operations)
 
+    def _flips(self) -> Iterator[Job]:
+        site = Site(self._new())
+        (made,) = contained([partial(flips.make, site)])
+        yield lambda: made
+        for spot in flips.spots(site):
+            for trial in flips.parts(spot.replace(offsets=tuple(self._some(spot.offsets, FLIPPED)))):
+                yield partial(flips.run_trial, trial, site, self._new())
+
     def _teeth(self) -> Iterator[Finding]:
         """Each break, against trials that ought to catch it, and that find nothing without it."""
         shelf, site = self._shelf(torn=True), self._site()
+        decided = self._decisions()
         lines = storage.calls_of(shelf, self._new())
         of_storage = [*storage.trials(lines, torn=True)]
         killed, torn = of_storage[:lines], [trial for trial in of_storage if trial.kind == "torn write"]
@@ -96,6 +160,14 @@ class Campaign:
             "inherited lease": [self._run(site, k, ("guard",)) for k in (ended, ended, ended)],
             "no tree kill": [self._run(site, k, ()) for k in (ended, ended, ended)],
             "worktree left": [self._run(site, k, ()) for k in (ended, ended, ended)],
+            "listing without the folders": [lambda broken: decisions.gap(self._new(), broken)],
+            "mark without the sum": [lambda broken: decisions.unread(self._new(), broken)],
+            "agent believed": [self._boast(worker, decided) for worker in decisions.BOASTERS],
+            "slot leaked": [lambda broken: decisions.slot(decided, self._new(), broken)],
+            "acknowledged unsynced": [self._cuts(seed) for seed in (1, 2)],
+            "any number is the process": [
+                lambda broken: strangers.reused("signal_tree", site, self._new(), tuple(broken))
+            ],
         }
         for name, trials in suspects.items():
             yield _bitten(name, trials)
@@ -105,6 +177,12 @@ class Campaign:
 
     def _race(self, site: Site) -> Broken:
         return lambda broken: runs.race_of_starters(site, self._new(), broken)
+
+    def _boast(self, worker: str, site: Site) -> Broken:
+        return lambda broken: decisions.boast(worker, site, self._new(), broken)
+
+    def _cuts(self, seed: int) -> Broken:
+        return lambda broken: power.cuts(self._new(), seed, TOOTH_CUTS, broken)
 
     def _run(self, site: Site, k: int, also: tuple[Role, ...]) -> Broken:
         faults = (Fault("supervisor", k, "kill before", also),)
@@ -137,11 +215,15 @@ class Campaign:
         site.make()
         return site
 
-    def _some(self, trials: Sequence[_T]) -> list[_T]:
-        """An even sample, which the seed shifts."""
-        step = 1 / self._share
+    def _decisions(self) -> Site:
+        return decisions.decision_site(self._new(), sys.executable)
+
+    def _some(self, trials: Sequence[_T], part: float = 1.0) -> list[_T]:
+        """An even sample, which the seed shifts; `part` is the part of the share that is tried."""
+        share = self._share * part
+        step = 1 / share
         first = int(step * ((self._seed - 1) * _GOLDEN % 1))
-        places = (first + int(number * step) for number in range(max(1, round(len(trials) * self._share))))
+        places = (first + int(number * step) for number in range(max(1, round(len(trials) * share))))
         return [trials[place] for place in places if place < len(trials)]
 
     def _new(self) -> Path:
@@ -150,11 +232,15 @@ class Campaign:
 
 def _bitten(name: str, trials: Sequence[Broken]) -> Finding:
     """Whether one of the trials catches the break, and only the break."""
+    tried = 0
     for trial in trials:
         (found,) = contained([partial(trial, (name,))])
+        tried += found.met or bool(found.violations)
         if not found.violations or found.group == "harness" or not found.met:
             continue
         (sound,) = contained([partial(trial, ())])
         wrong = ("the trial finds something without the break, too", *sound.violations) if sound.violations else ()
         return Finding("teeth", f"{name}: {found.violations[0]}", True, wrong)
-    return Finding("teeth", name, True, (f"the break was not caught by {len(trials)} trials",))
+    if not tried:
+        return Finding("teeth", f"{name}: it cannot be tried here", False)
+    return Finding("teeth", name, True, (f"the break was not caught by {tried} trials",))

@@ -1,4 +1,4 @@
-"""Faults at exact calls of one process of a run: its starter, its guard, its supervisor, or whoever mends it.
+"""Faults at exact calls of one process of a run: its starter, its guard, its supervisor, its setup, or its mender.
 
 The product knows nothing of this. The starter is a process of the harness; the guard is started by the
 product itself, with a boot text that installs the faults and then calls the guard's own `main`. Every
@@ -20,10 +20,10 @@ from typing import Any, Literal
 
 from lattice.core.record import Record
 from lattice.store.files import disk
-from lattice.workers import git, launch
+from lattice.workers import git, handover
 from tests.torture import breaks
 
-Role = Literal["starter", "guard", "supervisor", "mender"]
+Role = Literal["starter", "guard", "supervisor", "setup", "mender"]
 Kind = Literal["kill before", "kill after", "enospc", "eio"]
 TOP = Path(__file__).absolute().parents[2]
 CALLS = (
@@ -59,7 +59,7 @@ class Orders(Record):
 
 
 def boot_text(orders: Orders, pids: Mapping[str, int]) -> str:
-    """The text with which `launch` is to start the guard."""
+    """The text with which `handover` is to start the guard."""
     return (
         f"import sys; sys.path.insert(0, sys.argv.pop(1)); sys.path.insert(0, {str(TOP)!r}); "
         "from lattice.workers.guard import main; from tests.torture.inject import install; "
@@ -78,7 +78,7 @@ def install(encoded: str, role: Role, pids: Mapping[str, int]) -> None:
         _limit_git(orders.git_limit_s)
     Injector(orders, role, pids).install()
     if role == "starter":
-        launch._BOOT = boot_text(orders, {**pids, "starter": os.getpid()})
+        handover._BOOT = boot_text(orders, {**pids, "starter": os.getpid()})
 
 
 class Injector:
@@ -121,6 +121,8 @@ class Injector:
         if name == "fork" and self._role == "guard" and made == 0:
             self._role, self._count = "supervisor", 0
             self._pids["supervisor"] = os.getpid()
+        elif name == "fork" and self._role == "supervisor" and made == 0:
+            self._role, self._count = "setup", 0
         return made
 
     def _die(self, fault: Fault) -> None:
@@ -142,7 +144,7 @@ class Trace(Record):
 
 def read_trace(path: Path) -> Trace:
     """The trace so far; nothing where nothing was started."""
-    calls: dict[str, list[str]] = {"starter": [], "guard": [], "supervisor": [], "mender": []}
+    calls: dict[str, list[str]] = {"starter": [], "guard": [], "supervisor": [], "setup": [], "mender": []}
     met: list[tuple[str, float]] = []
     for line in path.read_text(encoding="ascii").splitlines() if path.exists() else ():
         role, number, name = line.split(" ")

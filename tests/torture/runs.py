@@ -147,13 +147,14 @@ def counted(template: Site, folder: Path, worker: str, faults: Iterable[Fault] =
     os.waitpid(forked(lambda: _faulty_gc(site, orders)), 0)
     calls = read_trace(site.trace).calls
     shutil.rmtree(folder, ignore_errors=True)
-    ended = calls["supervisor"].index("waitid") + 1 if "waitid" in calls["supervisor"] else 0
+    # The last that is waited for is the engine: before it there was what prepared the run.
+    ended = max((k for k, name in enumerate(calls["supervisor"], 1) if name == "waitid"), default=0)
     return {role: len(names) for role, names in calls.items()} | {ENDED: ended}
 
 
 def single_faults(worker: str, calls: Mapping[str, int], kinds: Sequence[Kind]) -> Iterator[Trial]:
     """Every call of starter, guard and supervisor, each kind."""
-    roles: tuple[Role, ...] = ("starter", "supervisor", "guard")
+    roles: tuple[Role, ...] = ("starter", "supervisor", "setup", "guard")
     for kind in kinds:
         for role in roles:
             alone = role != "starter"

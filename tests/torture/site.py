@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lattice.commands.board import Board, read_config
 from lattice.commands.tasks import CreateTask
 from lattice.core.events import ProcessCompleted, ProcessFailed, ProcessRequested, ProcessStarted
 from lattice.core.record import Record
+from lattice.core.task import Task
 from lattice.errors import LatticeError
 from lattice.ledger import Signature
 from lattice.workers import salvage, worktree
@@ -34,6 +35,7 @@ SCRIPTS = {
     ),
     "Gated": 'read -r _ < "$LATTICE_MAIN_CHECKOUT/gate"\necho done > "$LATTICE_OUTPUT_DIR/review.md"',
 }
+PLAIN: dict[str, tuple[str, Mapping[str, object]]] = {name: (script, {}) for name, script in SCRIPTS.items()}
 
 
 class Site(Record):
@@ -54,10 +56,10 @@ class Site(Record):
         """As a process that starts now opens it."""
         return Board(self.root, read_config(self.root))
 
-    def make(self) -> None:
-        """The repository, its board with LAT-1, and the workers in SCRIPTS."""
+    def make(self, shapes: Mapping[str, tuple[str, Mapping[str, object]]] = PLAIN) -> None:
+        """The repository, its board with LAT-1, and the workers: of each its script, and keys of its definition."""
         (self.root / "workers").mkdir(parents=True)
-        for name, script in SCRIPTS.items():
+        for name, (script, more) in shapes.items():
             path = self.root / "workers" / f"{name.lower()}.sh"
             path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
             path.chmod(0o755)
@@ -69,6 +71,7 @@ class Site(Record):
                 "timeout_minutes": 5,
                 "grace_seconds": 0.2,
                 "outputs": {"review": {"role": "review", "path": "review.md", "required": True}},
+                **more,
             }
             path.with_suffix(".json").write_text(json.dumps(shape), encoding="utf-8")
         git(self.root, "init", "--quiet", "--template=", "--initial-branch=main")
@@ -88,17 +91,24 @@ class Site(Record):
 def wrongs(site: Site) -> list[str]:
     """Everything that must not be so once no run is alive."""
     board = site.board
+    found: list[str] = []
+    requested: list[str] = []
     try:
-        stream = board.resolve(TASK)
-        task, events = board.store.history(stream)
+        for task in board.store.tasks():
+            found += _wrong_ends(site, board, task, requested)
     except LatticeError as refused:
         return [f"the board cannot be read: {refused.message}"]
-    found: list[str] = []
-    if board.store.task(stream) != task:
-        found.append("the snapshot is not what the log adds up to")
+    return found + _left(site, board, requested)
+
+
+def _wrong_ends(site: Site, board: Board, listed: Task, requested: list[str]) -> list[str]:
+    """What is off in the log of a task; the runs that it requests are added to `requested`."""
+    task, events = board.store.history(listed.id)
+    found = [] if listed == task else ["the snapshot is not what the log adds up to"]
     bodies = [event.body for event in events]
-    requested = [body.run_id for body in bodies if isinstance(body, ProcessRequested)]
-    for run_id in requested:
+    asked = [body.run_id for body in bodies if isinstance(body, ProcessRequested)]
+    requested += asked
+    for run_id in asked:
         ends = [b for b in bodies if isinstance(b, (ProcessCompleted, ProcessFailed)) and b.run_id == run_id]
         starts = [b for b in bodies if isinstance(b, ProcessStarted) and b.run_id == run_id]
         if len(ends) != 1:
@@ -108,8 +118,7 @@ def wrongs(site: Site) -> list[str]:
         for end in ends:
             found += _wrong_artifacts(board, end)
         found += _not_kept(site, RunFolder(board.folder, run_id))
-    found += [f"{run.run_id} is still active" for run in task.active_processes]
-    return found + _left(site, board, requested)
+    return found + [f"{run.run_id} is still active" for run in task.active_processes]
 
 
 def _left(site: Site, board: Board, requested: Sequence[str]) -> list[str]:

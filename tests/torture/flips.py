@@ -1,0 +1,193 @@
+"""A byte of a board goes bad: every file of a small board, and what commands, doctor and rebuild then say.
+
+After each flip: no command breaks down; what the doctor does not name changes no answer; what is derived
+gives the right answers at once; and neither `doctor --fix` nor `rebuild` loses an event.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from lattice.cli.main import main
+from lattice.core.record import Record
+from tests.torture.arena import Finding, settle
+from tests.torture.site import Site
+
+OFFSETS_MAX = 1024
+"""Of a file that is longer, so many bytes are tried, evenly spread."""
+
+OFFSETS_A_TRIAL = 32
+LOGS = ("events/task_", "events/res_", "archive/events/task_")
+DERIVED = (
+    "tasks/", "archive/tasks/", "ids.json", "events/_lifecycle.jsonl", "index.sqlite", "resources/",
+    "sessions/index.json",
+)  # fmt: skip
+QUESTIONS: tuple[tuple[str, ...], ...] = (
+    ("list",), ("list", "--include-archived"), ("show", "LAT-1"), ("show", "LAT-2"), ("show", "LAT-3"),
+    ("search", "needle"), ("next",), ("resource", "list"), ("session", "list"), ("worker", "ps"),
+)  # fmt: skip
+MAKING = (
+    ("create", "Second", "--description", "a needle in a haystack"),
+    ("create", "Third"),
+    ("comment", "LAT-2", "said so very plainly"),
+    ("link", "LAT-2", "blocks", "LAT-1"),
+    ("attach", "LAT-2", "report.md", "--role", "review"),
+    ("archive", "LAT-3"),
+    ("resource", "create", "gpu", "--ttl", "8640000"),
+    ("resource", "acquire", "gpu"),
+    ("session", "start", "--name", "Vega", "--model", "m", "--framework", "f"),
+    ("session", "start", "--name", "Mira", "--model", "m", "--framework", "f"),
+    ("session", "end", "Mira-1"),
+    ("worker", "run", "Quick", "LAT-1", "--wait"),
+    ("list",),
+)
+
+
+class Told(Record):
+    """The exit status of a command, and what it said as JSON."""
+
+    status: int
+    out: str
+
+    @property
+    def broke_down(self) -> bool:
+        return "INTERNAL_ERROR" in self.out or "Traceback" in self.out
+
+
+class Trial(Record):
+    """Some bytes of one file, below `.lattice/`, one after the other."""
+
+    path: str
+    offsets: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.path}: bytes {self.offsets[0]} to {self.offsets[-1]}"
+
+
+def make(site: Site) -> Finding:
+    """A board with something of everything, in a repository with a worker that ran. Runs in an arena."""
+    site.folder.mkdir(parents=True, exist_ok=True)
+    (site.folder / "state").mkdir(mode=0o700, exist_ok=True)
+    site.make()
+    _enter(site)
+    (site.root / "report.md").write_text("a report\n", encoding="utf-8")
+    said = [(words, ask(*words)) for words in MAKING]
+    settle()
+    wrong = tuple(f"{' '.join(words)}: {told.out}" for words, told in said if told.status or told.broke_down)
+    return Finding("flips", "the board is made", True, wrong)
+
+
+def spots(site: Site) -> Iterator[Trial]:
+    """Every file with each of its bytes, or with as many as OFFSETS_MAX."""
+    board = site.root / ".lattice"
+    for path, data in sorted(_files(board).items()):
+        if data:
+            yield Trial(path, tuple(range(0, len(data), -(-len(data) // OFFSETS_MAX))))
+
+
+def parts(trial: Trial) -> Iterator[Trial]:
+    """The trial in pieces that take some seconds each."""
+    for start in range(0, len(trial.offsets), OFFSETS_A_TRIAL):
+        yield trial.replace(offsets=trial.offsets[start : start + OFFSETS_A_TRIAL])
+
+
+def run_trial(trial: Trial, template: Site, folder: Path) -> Finding:
+    """The flips, one by one, in a copy of the template that is removed. Runs in an arena."""
+    folder.mkdir()
+    site = Site(folder)
+    # Named pipes are no files: the gate of a worker, and what is left of a run's stop requests.
+    shutil.copytree(template.root, site.root, ignore=shutil.ignore_patterns("gate", "control"))
+    (folder / "state").mkdir(mode=0o700)
+    _enter(site)
+    board = site.root / ".lattice"
+    pristine = _files(board)
+    truth = {words: ask(*words) for words in QUESTIONS}
+    sound = ask("doctor")
+    found = [f"before any flip: {words}: {told.out}" for words, told in truth.items() if told.status]
+    found += [f"before any flip: {finding}" for finding in findings(sound)]
+    for at in trial.offsets:
+        _restore(board, pristine)
+        good = pristine[trial.path]
+        bad = good[:at] + bytes([good[at] ^ 1 << at % 8]) + good[at + 1 :]
+        (board / trial.path).write_bytes(bad)
+        found += [f"byte {at}: {wrong}" for wrong in _wrongs(board, trial.path, bad, truth, pristine)]
+    shutil.rmtree(folder, ignore_errors=True)
+    return Finding("flips", str(trial), True, tuple(found))
+
+
+def _wrongs(
+    board: Path, path: str, bad: bytes, truth: Mapping[tuple[str, ...], Told], pristine: Mapping[str, bytes]
+) -> Iterator[str]:
+    doctor = ask("doctor")
+    answers = {words: ask(*words) for words in QUESTIONS}
+    other = [words for words, told in answers.items() if told != truth[words]]
+    named = doctor.status != 0 or bool(findings(doctor))
+    if path.startswith(DERIVED):
+        yield from (f"{' '.join(words)} is wrong: {answers[words].out[:300]}" for words in other)
+    elif path.startswith(LOGS):
+        lies = [words for words in other if answers[words].status == 0 and not named]
+        yield from (f"{' '.join(words)} is wrong and nothing is named" for words in lies)
+    fixed, rebuilt = ask("doctor", "--fix"), ask("rebuild", "--all")
+    for what, told in (("doctor", doctor), ("doctor --fix", fixed), ("rebuild", rebuilt), *answers.items()):
+        if told.broke_down:
+            yield f"{what} broke down: {told.out[:300]}"
+    yield from _lost(board, path, bad, pristine)
+    if path.startswith(DERIVED):
+        yield from (f"{' '.join(words)} is wrong after the mend" for words in QUESTIONS if ask(*words) != truth[words])
+
+
+def _lost(board: Path, path: str, bad: bytes, pristine: Mapping[str, bytes]) -> Iterator[str]:
+    """Lines of logs that are nowhere any more; for the log that was hit, what is left of it."""
+    left = _files(board)
+    lines = {line for name, data in left.items() if name.startswith(LOGS) for line in data.split(b"\n")}
+    for name, data in pristine.items():
+        if name.startswith(LOGS) and name != path and not lines >= set(data.split(b"\n")):
+            yield f"a line of {name} is lost"
+    if path.startswith(LOGS):
+        rest = b"".join(data for name, data in left.items() if name.startswith(("events/torn/", "doctor/")))
+        kept = left.get(path, b"")
+        if kept != bad and not (bad.startswith(kept) and bad.removeprefix(kept) in rest):
+            yield f"{path} is not what it was, and nothing is kept of it"
+
+
+def ask(*words: str) -> Told:
+    """The command in this process, as JSON."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.TextIOWrapper(io.BytesIO())):
+        status = main([*words, "--json"])
+    out.flush()
+    raw = out.buffer
+    assert isinstance(raw, io.BytesIO)
+    return Told(status, raw.getvalue().decode("utf-8"))
+
+
+def findings(doctor: Told) -> Sequence[object]:
+    """What the doctor named."""
+    shape = json.loads(doctor.out)
+    return list(shape["data"]["findings"]) if shape["ok"] else [shape["error"]]
+
+
+def _enter(site: Site) -> None:
+    os.environ.update(HOME=str(site.folder), XDG_STATE_HOME=str(site.folder / "state"))
+    os.chdir(site.root)
+
+
+def _files(board: Path) -> dict[str, bytes]:
+    paths = (path for path in board.rglob("*") if path.is_file() and "locks" not in path.parts)
+    return {str(path.relative_to(board)): path.read_bytes() for path in paths}
+
+
+def _restore(board: Path, pristine: Mapping[str, bytes]) -> None:
+    now = _files(board)
+    for name in now.keys() - pristine.keys():
+        (board / name).unlink()
+    for name, data in pristine.items():
+        if now.get(name) != data:
+            (board / name).parent.mkdir(parents=True, exist_ok=True)
+            (board / name).write_bytes(data)
