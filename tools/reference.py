@@ -112,7 +112,7 @@ def _command(name: str) -> str:
 
 
 def _shared(action: argparse.Action, *, writes: bool) -> bool:
-    return action.dest in {"json", "quiet", "help"} or (writes and action.dest in _SIGNATURE)
+    return action.dest in {"json", "quiet", "no_pager", "help"} or (writes and action.dest in _SIGNATURE)
 
 
 def _writes(command: Command) -> str:

@@ -13,7 +13,15 @@ EVERY_COMMAND = """\
 | --- | --- |
 | `--json` | print `{"ok": …, "data": …}` for programs |
 | `--quiet` | print the primary id alone |
+| `--no-pager` | print what is longer than the screen at once, too |
 | `-h`, `--help` | show the command's page |
+
+On a terminal, text that is longer than the screen goes through a pager: `LATTICE_PAGER`, else `PAGER`, else
+`less -FRX`. It is a command line of words, which no shell reads. Where it is empty or `cat`, or `TERM` is `dumb`, there
+is no pager; with `--json` and `--quiet` there never is. `LESS` is set to `FRX` unless the environment sets it.
+
+`doctor`, `rebuild`, `log`, `since`, `import` and `export` show how far they are on a terminal's error stream, once
+they take longer than a second, and not with `--json` or `--quiet`.
 """
 
 EVENTS = """\
@@ -106,7 +114,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
     "active_processes": {
         "run_id": "`run_` and a ULID",
         "process_type": "the worker's name",
-        "state": "requested, running or stopping, as the events have it; whether it lives, `lattice worker ps` says",
+        "state": "queued, requested, running or stopping, as the events have it; `lattice worker ps` says if it lives",
         "actor": "who runs",
         "commit_sha": "what it works on",
         "host": "the machine",
@@ -114,7 +122,8 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "started_at": "when its program was executed",
         "started_event_id": "the event of that",
         "timeout_s": "its time limit, in seconds",
-        "deadline": "when it is ended at the latest",
+        "deadline": "when it is ended at the latest; of an external run, when it is lost without a heartbeat",
+        "external": "whether it is one that Lattice did not start and does not supervise",
     },
 }
 
@@ -139,6 +148,8 @@ SETTINGS: Mapping[str, str] = {
     "workflow.completion_policies.STATUS.require_roles": "roles that evidence must have before a task enters STATUS",
     "workflow.completion_policies.STATUS.require_assigned": "whether a task has to be somebody's before that",
     "worker.worktree_root": "the folder for the worktrees of runs",
+    "worker.max_parallel": "how many runs of the board may run at once; more wait in the queue",
+    "worker.engines": 'the same for the runs of one engine each: `{"claude": 2}`',
     "task_types": "the types that a task may have",
     "default_status": "where a new task begins",
     "default_priority": "the priority of a new task",
@@ -160,6 +171,8 @@ DEFAULTS: Mapping[str, str] = {
     "default_status": "the first status",
     "hooks.transitions": "none",
     "worker.worktree_root": "`lattice/worktrees` below `$XDG_STATE_HOME`",
+    "worker.max_parallel": "no limit",
+    "worker.engines": "no limits",
 }
 PRESET = """\
 ## Statuses
