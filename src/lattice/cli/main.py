@@ -38,6 +38,7 @@ _BOARD, _TASKS, _WORKERS = "The board", "Tasks", "Workers"
 _AGENTS = "Agents working together"
 COMMANDS: Mapping[str, Entry] = {
     "init": Entry("lattice.cli.board", "Init", "Make a board in this folder", _BOARD),
+    "demo init": Entry("lattice.cli.demo", "DemoInit", "Make a board to look around in", _BOARD),
     "create": Entry("lattice.cli.tasks", "Create", "Create a task", _TASKS),
     "show": Entry("lattice.cli.queries", "Show", "Show a task, its runs and its history", _TASKS),
     "list": Entry("lattice.cli.lists", "List", "List tasks, by filters or a query", _TASKS),
