@@ -21,7 +21,7 @@ from lattice.errors import LatticeError, NotFound, ValidationError
 from lattice.ledger import Signature
 from lattice.store.files import disk, doctor, doctor_files, rebuild, scan, twice
 from lattice.store.files.doctor import Seen
-from lattice.store.files.parallel import telling
+from lattice.store.files.parallel import telling, without_collection
 from lattice.store.files.resources import FileResources
 
 KEPT = "doctor"
@@ -49,6 +49,7 @@ Elsewhere = Callable[[dict[str, Card]], Iterable[Finding]]
 """A look at what this layer does not know, given the tasks that are not archived: runs, and what they left."""
 
 
+@without_collection()
 def examine(board: Board, elsewhere: Elsewhere | None = None, progress: Progress | None = None) -> Report:
     """Look at every file of the board. Changes nothing."""
     with telling(progress):
@@ -242,6 +243,7 @@ def _count(folder: Path, ending: str) -> int:
 # Rebuilding
 
 
+@without_collection()
 def rebuild_all(board: Board, progress: Progress | None = None) -> rebuild.Rebuilt:
     """Everything that is derived, from the logs. Raises LockTimeout, StorageError, OSError."""
     with telling(progress):

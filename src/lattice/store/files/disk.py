@@ -119,6 +119,31 @@ def move(source: StrPath, target: StrPath, *, over: bool = False, durable: bool 
     return True
 
 
+def create(path: StrPath, data: bytes) -> bool:
+    """Write a cache where there is none, unsynced and without a draft. Returns whether there was none.
+
+    Whoever reads it before it is whole finds that its sum does not fit.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, PRIVATE)
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)  # A fresh clone: git carries no empty folders.
+        return create(path, data)
+    try:
+        written = 0
+        while written < len(data):
+            written += os.write(descriptor, data[written:])
+    except OSError:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(descriptor)
+    return True
+
+
 def replace(path: StrPath, data: bytes, *, durable: bool = False) -> None:
     """Put `data` in place of the file, whole or not at all.
 

@@ -243,6 +243,8 @@ def _ids(board: Path, seen: Seen) -> Iterator[Finding]:
     expected: dict[str, str] = {}
     for short_id, task_id in seen.short_ids:
         expected[short_id] = min(task_id, expected.get(short_id, task_id))
+    if stored == expected:
+        return
     for short_id in sorted(expected.keys() | stored.keys(), key=_by_number):
         right, found = expected.get(short_id), stored.get(short_id)
         if right == found or (right is None and found in seen.damaged):

@@ -5,7 +5,7 @@ at every log. A row names the size, change time and inode of the log that it was
 within the clock's last ticks is not believed a second time.
 
 A log that somebody edits in place, past the journal and the folders, shows at the next look at every log:
-after ten seconds, or after a hundred times as long as that look takes, whichever is more.
+after ten minutes, or after a thousand times as long as that look takes, whichever is more.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     _T = TypeVar("_T")
     _R = TypeVar("_R")
 
-LOOK_EVERY_NS = 10_000_000_000
-LOOK_SHARE = 100
+LOOK_EVERY_NS = 600_000_000_000
+LOOK_SHARE = 1_000
 _TICK_NS = 50_000_000  # more than the kernel's coarse clock, from which files get their times
 _AWAY = "archive/"
 _FOLDERS = ("events", "archive/events", "tasks", "archive/tasks")

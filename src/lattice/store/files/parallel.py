@@ -52,13 +52,13 @@ def in_parts(work: Callable[[Sequence[_T]], _R], items: Sequence[_T]) -> list[_R
     """
     count = max(1, min(_processors(), len(items) // PART_MIN))
     if count == 1 or not _may_fork():
-        with _without_collection():
+        with without_collection():
             return [work(_counted(items, len(items)))]
     bounds = [len(items) * place // count for place in range(count + 1)]
     parts = [items[start:stop] for start, stop in pairwise(bounds)]
     children = [_begun(work, part) for part in parts[1:]]
     try:
-        with _without_collection():
+        with without_collection():
             return [
                 work(_counted(parts[0], len(items))),
                 *(_answer(child, work, part) for child, part in zip(children, parts[1:], strict=True)),
@@ -136,7 +136,7 @@ def _begun(work: Callable[[Sequence[_T]], _R], part: Sequence[_T]) -> _Child:
         return _Child(pid, file)
     status = 1
     try:
-        with _without_collection():
+        with without_collection():
             pickle.dump(work(part), file, pickle.HIGHEST_PROTOCOL)
         file.flush()
         status = 0
@@ -176,8 +176,8 @@ def _processors() -> int:
 
 
 @contextmanager
-def _without_collection() -> Iterator[None]:
-    """Without the search for circles of garbage, of which logs and states make none."""
+def without_collection() -> Iterator[None]:
+    """Without the search for circles of garbage, of which logs and states make none. A decorator, too."""
     collects = gc.isenabled()
     gc.disable()
     try:

@@ -102,16 +102,15 @@ def _noted_since(board: Path, line: bytes, known: Mapping[str, bytes]) -> dict[s
 
 def put_snapshot(board: Path, stream: Stream) -> None:
     """Write the snapshot that the log gives, where another or none is there."""
-    if _is_right(stream):
+    fresh = stream.fresh()
+    if fresh is None:
+        return
+    data = snapshot.encode(fresh)
+    # Where there is none, nobody's newer one can be lost: no lock is needed.
+    if disk.read(stream.snapshot_file) == data or disk.create(stream.snapshot_file, data):
         return
     with locked(os.path.join(board, "locks", f"events_{stream.id}.lock")):
         again = scan.read(stream)  # Who wrote since it was read has written a newer one.
-        if again is not None and not _is_right(again):
-            fresh = again.fresh()
-            if fresh is not None:
-                disk.replace(again.snapshot_file, snapshot.encode(fresh))
-
-
-def _is_right(stream: Stream) -> bool:
-    fresh = stream.fresh()
-    return fresh is not None and disk.read(stream.snapshot_file) == snapshot.encode(fresh)
+        fresh = again.fresh() if again is not None else None
+        if fresh is not None and disk.read(stream.snapshot_file) != snapshot.encode(fresh):
+            disk.replace(stream.snapshot_file, snapshot.encode(fresh))
