@@ -16,7 +16,7 @@ from tests.cli.terminal import Session
 ROWS = 10
 TASKS = 30
 RECORDS = "#!/bin/sh\ncat > paged\n"
-ANSWERS = "#!/bin/sh\ntrap 'echo interrupted' INT\ncat > paged\necho up\nread answer < /dev/tty\necho over\n"
+ANSWERS = "#!/bin/sh\ntrap 'echo interrupted; echo over; exit' INT\ncat > paged\necho up\nwhile :; do sleep 1; done\n"
 
 
 @pytest.fixture

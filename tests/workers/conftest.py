@@ -243,12 +243,15 @@ class Bench:
         assert [] == sorted(path.name for path in (self.repo / ".lattice" / "runs" / "open").glob("*"))
 
     def tree(self) -> dict[str, bytes]:
-        """Every path of the board and its content, its locks' names apart; and git's list of worktrees."""
+        """Every path of the board and its content; and git's list of worktrees.
+
+        But for the names of locks, and for the index, which any look may bring up to date.
+        """
         board = self.repo / ".lattice"
         shape = {
             str(path.relative_to(board)): path.read_bytes() if stat.S_ISREG(path.lstat().st_mode) else b""
             for path in board.rglob("*")
-            if "locks" not in path.parts
+            if "locks" not in path.parts and not path.name.startswith("index.sqlite")
         }
         return shape | {"git worktree list": git(self.repo, "worktree", "list", "--porcelain").encode()}
 
