@@ -37,11 +37,11 @@ def filled(board: Board) -> Board:
 
 def rows(board: Board) -> list[Summary]:
     with board.store.view() as view:
-        return list(view.rows())
+        return sorted(view.rows(), key=lambda row: row.name)
 
 
 def truth(board: Board) -> list[Summary]:
-    return [summary(task) for task in board.store.tasks()]
+    return sorted(map(summary, board.store.tasks()), key=lambda row: row.name)
 
 
 def reads(board: Board, monkeypatch: pytest.MonkeyPatch) -> list[str]:
