@@ -258,7 +258,6 @@ def test_a_missing_artifact_ends_nothing(bench: Bench) -> None:
     with pytest.raises(NotFound):
         external_end.finish(bench.board, run.run_id, Finish(artifacts=(there, Path("missing.md"))), BOT, OUTSIDE)
     after = bench.tree()
-    for shape in (before, after):
     assert before == after
 
 
