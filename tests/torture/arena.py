@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from lattice.core.record import Record
-from lattice.workers.process_table import descendants
-from lattice.workers.processes import become_subreaper, sweep
+from lattice.workers.processes.table import descendants
+from lattice.workers.processes.tree import become_subreaper, sweep
 
 SETTLED_WITHIN_S = 60.0
 _GUARD = b"lattice.workers.guard"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lattice.errors import LatticeError
 from lattice.workers import control, launch
-from lattice.workers.process_table import descendants
+from lattice.workers.processes.table import descendants
 from lattice.workers.runs import RunFolder, all_runs
 from tests.torture.arena import forked, settle
 from tests.torture.crew import Crew, under_fire

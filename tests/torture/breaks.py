@@ -18,7 +18,10 @@ from lattice.store.files import disk, freshness
 from lattice.store.files.log import Log
 from lattice.store.files.snapshot import Snapshot, Text
 from lattice.store.files.tail import FileTail
-from lattice.workers import guard, lease, outcome, processes, queue, reconcile, steps, supervisor
+from lattice.workers import guard, lease, reconcile, supervisor
+from lattice.workers.ends import outcome, steps
+from lattice.workers.processes import tree as processes
+from lattice.workers.queueing import queue
 from lattice.workers.runs import RunFolder, RunSpec, all_runs
 
 

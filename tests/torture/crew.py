@@ -15,8 +15,9 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from lattice.workers import git as git_module
-from lattice.workers import handover, overdue
+from lattice.workers import handover
+from lattice.workers.ends import overdue
+from lattice.workers.worktrees import git as git_module
 from tests.conftest import git
 from tests.torture.breaks import BREAKS, put
 from tests.torture.inject import TOP

@@ -20,7 +20,8 @@ from typing import Any, Literal
 
 from lattice.core.record import Record
 from lattice.store.files import disk
-from lattice.workers import git, handover
+from lattice.workers import handover
+from lattice.workers.worktrees import git
 from tests.torture import breaks
 
 Role = Literal["starter", "guard", "supervisor", "setup", "mender"]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from lattice.core.events import ProcessCompleted, ProcessFailed, ProcessRequested
 from lattice.core.run import end_state
-from lattice.workers.processes import RUN_MARK
+from lattice.workers.processes.tree import RUN_MARK
 from lattice.workers.runs import all_runs, open_runs
-from lattice.workers.salvage import SALVAGE_REFS
+from lattice.workers.worktrees.salvage import SALVAGE_REFS
 from tests.torture.crew import TASKS, Crew
 
 

@@ -15,10 +15,10 @@ from lattice.core.record import Record
 from lattice.core.task import Task
 from lattice.errors import LatticeError
 from lattice.ledger import Signature
-from lattice.workers import salvage, worktree
-from lattice.workers.git import Repository
-from lattice.workers.processes import marked
+from lattice.workers.processes.tree import marked
 from lattice.workers.runs import RunFolder, all_runs, open_runs
+from lattice.workers.worktrees import salvage, worktree
+from lattice.workers.worktrees.git import Repository
 from tests.conftest import git, make_board
 
 ANN = Signature("human:ann")

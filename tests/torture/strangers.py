@@ -16,8 +16,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lattice.workers import control, launch, overdue, processes
-from lattice.workers.process_table import descendants, start_time
+from lattice.workers import control, launch
+from lattice.workers.ends import overdue
+from lattice.workers.processes import tree as processes
+from lattice.workers.processes.table import descendants, start_time
 from lattice.workers.runs import open_runs
 from tests.torture.arena import Finding, forked
 from tests.torture.breaks import BREAKS, put

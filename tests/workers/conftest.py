@@ -22,10 +22,10 @@ from lattice.commands.tasks import CreateTask
 from lattice.core.events import Event
 from lattice.ledger import Signature
 from lattice.workers import launch
-from lattice.workers.git import Repository
 from lattice.workers.overview import RunView, find
-from lattice.workers.processes import kill_marked, marked
+from lattice.workers.processes.tree import kill_marked, marked
 from lattice.workers.runs import RunFolder, all_runs
+from lattice.workers.worktrees.git import Repository
 from tests.conftest import git, make_board
 
 SOURCES = str(Path(lattice.__file__).parents[1])

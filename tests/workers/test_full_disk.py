@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lattice.workers import certificate
+from lattice.workers.ends import certificate
 from tests.workers.conftest import Bench, eventually
 
 REVIEW = {"review": {"role": "review", "path": "review.md", "required": True}}

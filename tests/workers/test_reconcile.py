@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from lattice.commands.board import Board, read_config
-from lattice.workers import certificate, liveness, reconcile
-from lattice.workers.process_table import parent_of
+from lattice.workers import liveness, reconcile
+from lattice.workers.ends import certificate
+from lattice.workers.processes.table import parent_of
 from lattice.workers.runs import RunFolder
 from tests.conftest import git
 from tests.workers.conftest import Bench, eventually, is_alive, supervision

@@ -68,7 +68,7 @@ class Context:
         from lattice.commands import firing  # a command that only reads does without
 
         if firing.may_call(self.board, written, self.environ):
-            from lattice.workers import triggers  # git and definitions: only where a worker has triggers
+            from lattice.workers.triggering import triggers  # git and definitions: only where a worker has triggers
 
             triggers.fire(self.board, written, self.environ)
 

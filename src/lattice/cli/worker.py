@@ -7,7 +7,8 @@ import argparse
 from lattice.cli.arguments import Answer, Command, Context, Parser, add_task
 from lattice.cli.render import line
 from lattice.cli.worker_wait import add_run, data_of, waited
-from lattice.workers import control, launch, overview, queue
+from lattice.workers import control, launch, overview
+from lattice.workers.queueing import queue
 
 
 class WorkerRun(Command):

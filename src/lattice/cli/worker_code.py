@@ -13,9 +13,9 @@ from lattice.cli.worker_wait import add_run
 from lattice.commands.board import Board
 from lattice.core.text import visible_prose
 from lattice.errors import LatticeError, UsageError
-from lattice.workers import changes, merge, salvaged
 from lattice.workers.overview import RunView
-from lattice.workers.salvaged import Kept
+from lattice.workers.worktrees import changes, merge, salvaged
+from lattice.workers.worktrees.salvaged import Kept
 
 _SHA_CHARS = 12
 

@@ -9,9 +9,10 @@ from typing import Any
 from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.cli.render import line, table
 from lattice.errors import LatticeError
-from lattice.workers import catalogue, sandbox
-from lattice.workers.definition import Definition
-from lattice.workers.trust import checkout_of
+from lattice.workers.definitions import catalogue
+from lattice.workers.definitions.definition import Definition
+from lattice.workers.definitions.trust import checkout_of
+from lattice.workers.sandboxes import sandbox
 
 
 class WorkerList(Command):

@@ -9,9 +9,10 @@ from lattice.cli.arguments import Answer, Command, Context, Parser, add_task
 from lattice.cli.render import line
 from lattice.cli.worker_wait import data_of
 from lattice.errors import UsageError
-from lattice.workers import external, external_end
-from lattice.workers.external import Said
-from lattice.workers.processes import RUN_MARK
+from lattice.workers.external import agent as external
+from lattice.workers.external import end as external_end
+from lattice.workers.external.agent import Said
+from lattice.workers.processes.tree import RUN_MARK
 
 
 class WorkerStart(Command):

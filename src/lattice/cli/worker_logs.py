@@ -155,7 +155,7 @@ def _begin(folder: RunFolder, since: str, now_ms: int) -> int:
     from time import strptime
 
     from lattice.core.moments import parse_moment
-    from lattice.workers import steps
+    from lattice.workers.ends import steps
 
     moment = parse_moment(since, now_ms)
     return steps.offset_at(folder, timegm(strptime(moment, "%Y-%m-%dT%H:%M:%SZ")) * 1000)

@@ -8,7 +8,8 @@ from typing import Any
 from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.cli.render import Terminal, line, table
 from lattice.cli.worker_wait import add_run, data_of
-from lattice.workers import control, liveness, overview, queue
+from lattice.workers import control, liveness, overview
+from lattice.workers.queueing import queue
 
 HEADS = ("PLACE", "RUN", "WORKER", "TASK", "ATTEMPT", "WAITS FOR")
 FLEXIBLE = HEADS.index("WAITS FOR")

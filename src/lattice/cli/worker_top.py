@@ -16,10 +16,11 @@ from lattice.cli.worker_views import FIRST_TO_GO, FLEXIBLE, HEADS, page, row, st
 from lattice.cli.worker_wait import data_of
 from lattice.commands.board import Board
 from lattice.errors import LatticeError, NotFound, UsageError
-from lattice.workers import control, liveness, overview, usage
+from lattice.workers import control, liveness, overview
 from lattice.workers.overview import RunView
+from lattice.workers.processes import usage
+from lattice.workers.processes.usage import Usage
 from lattice.workers.runs import RunFolder
-from lattice.workers.usage import Usage
 
 REDRAW_S = 1.0
 LOOK_S = 0.2  # how often it is looked whether something changed: a handful of stat(2)

@@ -12,11 +12,12 @@ from lattice.cli.render import Terminal, line
 from lattice.core.workflow import check_choice
 from lattice.errors import UsageError
 from lattice.ledger import timestamp
-from lattice.workers import sweep, timers, triggers, trust
-from lattice.workers.definition import Definition
-from lattice.workers.starting import in_place_of
-from lattice.workers.triggers import Prospect
-from lattice.workers.trust import Shown
+from lattice.workers.definitions import trust
+from lattice.workers.definitions.definition import Definition
+from lattice.workers.definitions.trust import Shown
+from lattice.workers.triggering import sweep, timers, triggers
+from lattice.workers.triggering.starting import in_place_of
+from lattice.workers.triggering.triggers import Prospect
 
 _SWEEP = (sys.executable, "-m", "lattice.cli.main", "worker", "sweep", "--no-pager")
 

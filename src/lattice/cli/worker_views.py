@@ -11,11 +11,13 @@ from lattice.cli.render import Terminal, line, span, table
 from lattice.cli.worker_history import cost_of
 from lattice.cli.worker_wait import add_run, data_of
 from lattice.commands.board import Board
-from lattice.workers import control, liveness, overview, steps, usage
+from lattice.workers import control, liveness, overview
+from lattice.workers.ends import steps
+from lattice.workers.ends.steps import Step
 from lattice.workers.overview import RunView
+from lattice.workers.processes import usage
+from lattice.workers.processes.usage import Usage
 from lattice.workers.runs import RunFolder
-from lattice.workers.steps import Step
-from lattice.workers.usage import Usage
 
 HEADS = ("RUN", "WORKER", "TASK", "STATE", "AGE", "OUTPUT", "CPU", "MEMORY", "BY / WHY")
 FLEXIBLE = HEADS.index("BY / WHY")

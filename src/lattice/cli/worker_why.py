@@ -10,7 +10,8 @@ from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.cli.render import Terminal, line, span
 from lattice.cli.worker_wait import add_run
 from lattice.errors import NotFound
-from lattice.workers import certificate, liveness, overview
+from lattice.workers import liveness, overview
+from lattice.workers.ends import certificate
 from lattice.workers.overview import RunView
 from lattice.workers.runs import RunFolder
 

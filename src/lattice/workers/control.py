@@ -20,15 +20,16 @@ from lattice.core.text import check_line
 from lattice.errors import LatticeError, ValidationError
 from lattice.ledger import Signature
 from lattice.store.files.locks import locked
-from lattice.workers import branches, cache, liveness, worktree
-from lattice.workers.git import Repository
+from lattice.workers import liveness
+from lattice.workers.ends.overdue import end_overdue
 from lattice.workers.launch import caches_of, worktrees_of
-from lattice.workers.overdue import end_overdue
 from lattice.workers.overview import RunView, find
-from lattice.workers.queue import take_out
+from lattice.workers.queueing.queue import take_out
 from lattice.workers.reconcile import mend
 from lattice.workers.runs import RunFolder, abandoned_drafts, all_runs
-from lattice.workers.salvage import salvage
+from lattice.workers.worktrees import branches, cache, worktree
+from lattice.workers.worktrees.git import Repository
+from lattice.workers.worktrees.salvage import salvage
 
 MEND_S = 120.0
 """How long somebody else may take to finish a dead run before a waiting command says so."""

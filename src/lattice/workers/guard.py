@@ -20,8 +20,9 @@ from types import FrameType
 
 from lattice.commands.board import FOLDER, Board, read_config
 from lattice.errors import LatticeError
-from lattice.workers import attendant, lease, liveness, supervisor
-from lattice.workers.processes import become_subreaper, sweep
+from lattice.workers import lease, liveness, supervisor
+from lattice.workers.processes.tree import become_subreaper, sweep
+from lattice.workers.queueing import attendant
 from lattice.workers.reconcile import mend
 from lattice.workers.runs import RunFolder
 

@@ -19,10 +19,10 @@ import lattice
 from lattice.commands.board import Board
 from lattice.commands.hooks import IN_HOOK
 from lattice.core.run import Ending, Evidence
-from lattice.workers.certificate import Found
+from lattice.workers.ends.certificate import Found
+from lattice.workers.ends.outcome import outcome_of
 from lattice.workers.lease import hand_on
-from lattice.workers.outcome import outcome_of
-from lattice.workers.processes import signal_tree
+from lattice.workers.processes.tree import signal_tree
 from lattice.workers.runs import RunFolder, RunSpec
 
 READY_WITHIN_S = 30.0

@@ -30,15 +30,18 @@ from lattice.errors import (
     WriteUncertain,
 )
 from lattice.ledger import Signature
-from lattice.workers import catalogue, handover, liveness, planning, queue
-from lattice.workers.definition import Definition, expand
+from lattice.workers import handover, liveness
+from lattice.workers.definitions import catalogue
+from lattice.workers.definitions.definition import Definition, expand
+from lattice.workers.ends.outcome import Outcome
 from lattice.workers.environment import child_environment
-from lattice.workers.git import Repository
-from lattice.workers.lapse import lost
-from lattice.workers.outcome import Outcome
+from lattice.workers.external.lapse import lost
+from lattice.workers.queueing import queue
 from lattice.workers.reconcile import mend, with_outputs
 from lattice.workers.runs import RunFolder, RunSpec, host_name
-from lattice.workers.worktree_root import cache_root, worktrees_root
+from lattice.workers.worktrees import planning
+from lattice.workers.worktrees.git import Repository
+from lattice.workers.worktrees.worktree_root import cache_root, worktrees_root
 
 _UNSAFE_IN_NAMES = re.compile(r"[^A-Za-z0-9-]")
 

@@ -10,8 +10,8 @@ from lattice.core.integrity import Card, Finding
 from lattice.errors import LatticeError
 from lattice.workers import liveness
 from lattice.workers.control import DRAFT_AGE_S, stray_worktrees
-from lattice.workers.git import Repository
 from lattice.workers.runs import abandoned_drafts, all_runs, open_runs
+from lattice.workers.worktrees.git import Repository
 
 MEND = "clear it away, as lattice worker gc does; changes in a worktree are kept under refs/lattice/salvage/ first"
 

@@ -11,7 +11,7 @@ from lattice.commands.board import Board
 from lattice.core.summary import HasRuns
 from lattice.core.task import ActiveRun
 from lattice.errors import LatticeError, NotFound
-from lattice.workers.lapse import end_lapsed, is_past, seconds_of
+from lattice.workers.external.lapse import end_lapsed, is_past, seconds_of
 from lattice.workers.runs import RunFolder, host_name, open_runs
 
 OVERDUE_AFTER_S = 60.0
@@ -88,7 +88,7 @@ def refresh(board: Board, tasks: Iterable[HasRuns] = (), *, heals: bool = True) 
         except (LatticeError, OSError) as why:
             folder.note(f"could not be mended by a reading command: {why}")
     if heals and any(folder.waits() for folder in open_runs(board.folder)):
-        from lattice.workers import queue  # only where a run waits
+        from lattice.workers.queueing import queue  # only where a run waits
 
         queue.heal(board, os.environ)
     for task in tasks:

@@ -23,7 +23,7 @@ from lattice.core.task import Task
 from lattice.errors import NotFound
 from lattice.ledger import timestamp
 from lattice.workers import liveness
-from lattice.workers.lapse import seconds_of
+from lattice.workers.external.lapse import seconds_of
 from lattice.workers.runs import RunFolder, all_runs, find_run
 
 ENDS = ("succeeded", "failed", "timed_out", "cancelled", "lost")

@@ -18,16 +18,17 @@ from lattice.core.task import Task
 from lattice.errors import GitError, LatticeError, NotFound, StorageError
 from lattice.ledger import Signature
 from lattice.store.files import disk
-from lattice.workers import branches, lease, worktree
-from lattice.workers import certificate as certificates
-from lattice.workers.certificate import Found, judged_of
-from lattice.workers.git import Repository
-from lattice.workers.outcome import ERROR_CHARS_MAX, Outcome, outcome_of
-from lattice.workers.outputs import keep_outputs, owed_of
-from lattice.workers.processes import kill_marked
-from lattice.workers.reported import claim_of, result_of
+from lattice.workers import lease
+from lattice.workers.ends import certificate as certificates
+from lattice.workers.ends.certificate import Found, judged_of
+from lattice.workers.ends.outcome import ERROR_CHARS_MAX, Outcome, outcome_of
+from lattice.workers.ends.outputs import keep_outputs, owed_of
+from lattice.workers.ends.reported import claim_of, result_of
+from lattice.workers.processes.tree import kill_marked
 from lattice.workers.runs import RunFolder, RunSpec, host_name
-from lattice.workers.salvage import salvage
+from lattice.workers.worktrees import branches, worktree
+from lattice.workers.worktrees.git import Repository
+from lattice.workers.worktrees.salvage import salvage
 
 
 def mend(board: Board, folder: RunFolder, killed: Sequence[int] = (), by: str = "a later command") -> bool:
@@ -154,7 +155,7 @@ def record_end(board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome)
         retry = follow.events(task) if follow is not None else []
         return [*attached, *branches.link(task, branch), outcome.body(task, spec), *retry]
 
-    from lattice.workers.retries import following  # It is built on the queue, which is built on this.
+    from lattice.workers.queueing.retries import following  # It is built on the queue, which is built on this.
 
     with following(board, folder, spec, outcome) as follow:
         written = board.ledger.transact(spec.task_id, decide, by)

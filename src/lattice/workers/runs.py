@@ -34,10 +34,12 @@ from lattice.core.ids import is_id
 from lattice.core.record import Record
 from lattice.errors import NotFound, did_you_mean_id
 from lattice.store.files import disk
-from lattice.workers import lease, preparation_spec, sandbox
-from lattice.workers.definition import RESULT_FILE, Retries
-from lattice.workers.preparation_spec import Preparation
-from lattice.workers.sandbox import Sandbox
+from lattice.workers import lease
+from lattice.workers.definitions.definition import RESULT_FILE, Retries
+from lattice.workers.sandboxes import sandbox
+from lattice.workers.sandboxes.sandbox import Sandbox
+from lattice.workers.worktrees import preparation_spec
+from lattice.workers.worktrees.preparation_spec import Preparation
 
 OUTCOME_BYTES = 64 << 10
 LOG_LIMIT_BYTES = 64 << 20

@@ -17,19 +17,21 @@ from lattice.core.run import Cancelled, Ending, Evidence, Exited, SetupFailed, S
 from lattice.core.task import Task
 from lattice.errors import Fenced, LatticeError
 from lattice.ledger import Signature
-from lattice.workers import engine_process, lease, steps
-from lattice.workers.certificate import Found
-from lattice.workers.engine_process import EngineProcess
-from lattice.workers.ladder import Rung, climb
-from lattice.workers.limits import Limits
-from lattice.workers.outcome import Outcome, outcome_of
-from lattice.workers.outputs import owed_of
-from lattice.workers.processes import RUN_MARK, become_subreaper, sweep
-from lattice.workers.queue import deadline_of
+from lattice.workers import lease
+from lattice.workers.ends import steps
+from lattice.workers.ends.certificate import Found
+from lattice.workers.ends.ladder import Rung, climb
+from lattice.workers.ends.limits import Limits
+from lattice.workers.ends.outcome import Outcome, outcome_of
+from lattice.workers.ends.outputs import owed_of
+from lattice.workers.ends.reported import claim_of, result_of
+from lattice.workers.processes import engine as engine_process
+from lattice.workers.processes.engine import EngineProcess
+from lattice.workers.processes.tree import RUN_MARK, become_subreaper, sweep
+from lattice.workers.queueing.queue import deadline_of
 from lattice.workers.reconcile import certify, record_end, remove_worktree, rescue
-from lattice.workers.reported import claim_of, result_of
 from lattice.workers.runs import RunFolder, RunSpec
-from lattice.workers.setup import SetupProcess
+from lattice.workers.worktrees.setup import SetupProcess
 
 SWEEP_S = 30.0
 

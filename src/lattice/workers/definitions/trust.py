@@ -1,0 +1,116 @@
+"""What a worker would execute, and whether this user trusts it to start without a person who asks for it.
+
+A run that a person asks for by name needs no trust. One that a trigger, a sweep or another program asks for
+does: for the checkout that the definition lies in, and for the content of the definition, its script, its
+prompt, its schemas and each file of the checkout that its commands name. One changed byte asks again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from lattice.commands.board import Board
+from lattice.commands.hooks import Pinned
+from lattice.commands.trust import Grant, trust_store
+from lattice.core.codec import dump
+from lattice.core.record import Record
+from lattice.errors import GitError, NotTrusted, StorageError
+from lattice.workers.definitions import catalogue
+from lattice.workers.definitions.definition import PLACEHOLDERS, Definition, expand
+from lattice.workers.worktrees.git import Repository
+
+KIND = "worker"
+
+
+class Shown(Record):
+    """A definition as it is now. `digest` covers it and the content of every one of the files."""
+
+    definition: Definition
+    checkout: Path
+    argv: tuple[str, ...]
+    files: tuple[Pinned, ...]
+    digest: str
+    trusted: bool
+
+
+def checkout_of(board: Board) -> Path:
+    """The folder whose workers/ counts for the board: the checkout it lies in, else the board's own folder."""
+    try:
+        return Repository.discover(board.root).top
+    except GitError:
+        return board.root
+
+
+def shown(definition: Definition, checkout: Path, environ: Mapping[str, str]) -> Shown:
+    """What the worker would execute, and whether that is trusted. Raises ValidationError, StorageError."""
+    files = _files(definition, checkout)
+    entry = dump({"definition": definition.digest, "files": [[file.path, file.digest] for file in files]})
+    digest = f"sha256:{hashlib.sha256(entry).hexdigest()}"
+    # A built-in one came with Lattice, and whoever installed that trusts both.
+    trusted = definition.builtin or trust_store(environ).is_trusted(KIND, os.path.realpath(checkout), digest)
+    script = definition.script_path(checkout)
+    argv = definition.command if script is None else (str(script),)
+    return Shown(definition, checkout, argv, files, digest, trusted)
+
+
+def require_trusted(definition: Definition, checkout: Path, environ: Mapping[str, str]) -> None:
+    """For whoever starts a run that no person asked for by name. Raises NotTrusted, ValidationError, StorageError."""
+    if not shown(definition, checkout, environ).trusted:
+        raise NotTrusted(
+            f"{definition.name} is not trusted to start without a person, as its definition is now.",
+            hint=f"See what would run, and allow it: lattice worker trust {definition.name}",
+            worker=definition.name,
+        )
+
+
+def trust(what: Shown, environ: Mapping[str, str], at: str) -> Shown:
+    """Trust exactly what was shown. Raises ValidationError, StorageError, LockTimeout."""
+    if not what.trusted:
+        place = os.path.realpath(what.checkout)
+        trust_store(environ).add([Grant(KIND, place, what.digest, what.definition.name, at)])
+    return what.replace(trusted=True)
+
+
+def distrust(name: str, checkout: Path, environ: Mapping[str, str]) -> tuple[Grant, ...]:
+    """Take the trust of a worker back, in every version. Returns what was trusted. Raises as `trust` does."""
+    return trust_store(environ).remove(os.path.realpath(checkout), KIND, name)
+
+
+def find(board: Board, name: str, environ: Mapping[str, str]) -> Shown:
+    """The definition of that name. Raises NotFound, DefinitionError, ValidationError, StorageError."""
+    checkout = checkout_of(board)
+    definition = catalogue.find(name, checkout)
+    catalogue.check(definition, checkout, environ)
+    return shown(definition, checkout, environ)
+
+
+def _files(definition: Definition, checkout: Path) -> tuple[Pinned, ...]:
+    """The script, the prompt, the schemas, and the files of the checkout that the commands name."""
+    folder = definition.folder(checkout)
+    named = [definition.script, definition.prompt_file, *(output.schema for output in definition.outputs)]
+    found = [folder / name for name in named if name is not None]
+    values = {**dict.fromkeys(PLACEHOLDERS, ""), "python": sys.executable, "repo": str(checkout)}
+    setup = definition.setup.run if definition.setup is not None else ()
+    for argv in (definition.command, *setup):
+        words = [word.partition("=")[2] if word.startswith("-") else word for word in expand(argv, values)]
+        found += [checkout / word for word in words if word and word != sys.executable]
+    try:
+        return tuple(Pinned(str(path), _digest(path)) for path in dict.fromkeys(found) if _is_file(path))
+    except OSError as refused:
+        raise StorageError(f"{refused.filename} cannot be read: {refused.strerror}.") from refused
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as content:
+        return f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long for a name, for example: then it names no file
+        return False

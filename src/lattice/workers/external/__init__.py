@@ -1,0 +1,1 @@
+"""Runs that Lattice did not start."""

@@ -1,0 +1,1 @@
+"""How many runs go at once, whose turn it is, and which are tried again."""

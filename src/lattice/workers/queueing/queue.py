@@ -1,0 +1,313 @@
+"""The queue: how many runs may go at once, which of those that wait is next, and who starts it.
+
+There is no daemon. Whoever ends a run starts the next: its guard does, when nothing of the run is left. Should
+it be killed, the next command that reads runs does it. A run holds its slot by its lease, which the kernel
+frees with its supervisor, so that no slot is ever lost; what counts the slots and takes one does both under the
+queue's lock, so that there are never too many (`docs/decisions/0011-the-lease-is-the-slot.md`).
+
+    runs/queue/lock             held while slots are counted and taken, and while a run joins or leaves the queue
+    runs/queue/attendant        held by the guard that waits for the time of the next run
+    runs/queue/wake             a FIFO: that guard is to look again
+    runs/queue/paused-<engine>  until when the engine is under a rate limit, in milliseconds since 1970
+    runs/<run_id>/queued        the run waits; in it, the time before which it does not start
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from lattice.commands.board import Board
+from lattice.core.codec import BadLine, parse
+from lattice.core.events import ProcessRequested
+from lattice.core.record import Record
+from lattice.core.run import Cancelled, SetupFailed
+from lattice.core.summary import rank
+from lattice.core.task import Task
+from lattice.errors import LatticeError, NotFound
+from lattice.ledger import timestamp
+from lattice.store.files import disk
+from lattice.store.files.locks import WAIT_S, locked
+from lattice.workers import lease
+from lattice.workers.handover import environment_of, note_end, start_guard
+from lattice.workers.processes.tree import RUN_MARK
+from lattice.workers.queueing.turns import Limits, Waiting, choose, in_order
+from lattice.workers.reconcile import mend
+from lattice.workers.runs import RunFolder, RunSpec, host_name, open_runs
+
+QUEUE_S = 24 * 3600.0
+"""For how long another machine takes a run to wait here, before it counts as given up."""
+
+
+class Turn(Record):
+    """Whether a run that is asked for may start now: what it has to wait for, or nothing."""
+
+    waits_for: tuple[str, ...] = ()
+
+
+class _Seen(Record):
+    """What the runs that are not closed do now."""
+
+    running: tuple[RunSpec, ...]
+    waiting: tuple[Waiting, ...]  # in their order
+    over: tuple[RunFolder, ...]  # in the queue, though the log has it that they wait no more
+
+
+@contextlib.contextmanager
+def admission(board: Board, spec: RunSpec, task: Task) -> Iterator[Turn]:
+    """Whether the run may start now. Until the block is left nobody else takes a slot, or joins the queue.
+
+    The caller makes the run's folder inside: from then on its lease, or its place in the queue, counts.
+    Raises LockTimeout.
+    """
+    limits = _limits(board, [spec.engine])
+    free = limits.board is None and limits.engines.get(spec.engine) is None and spec.max_parallel is None
+    if free and not limits.paused_ms:
+        yield Turn()
+        return
+    with locked(_lock(board)):
+        seen = _look(board)
+        asks = _waiting(spec, task, 0)
+        yield Turn(_chosen(board, seen, [*seen.waiting, asks])[spec.run_id])
+
+
+def note(due_ms: int = 0) -> bytes:
+    """What `queued` in the run's folder says."""
+    return json.dumps({"due_ms": due_ms}).encode() + b"\n"
+
+
+def request_of(spec: RunSpec, *, queued: bool, due_ms: int = 0) -> ProcessRequested:
+    """The event that asks for the run."""
+    begins_ms = max(spec.requested_ms, due_ms) + int(QUEUE_S * 1000 if queued else 0)
+    return ProcessRequested(
+        run_id=spec.run_id,
+        process_type=spec.process_type,
+        definition_digest=spec.definition_digest,
+        commit_sha=spec.commit_sha,
+        base_sha=spec.base_sha,
+        timeout_s=spec.timeout_s,
+        host=spec.host,
+        deadline=deadline_of(spec, begins_ms),
+        queued=queued,
+        not_before=timestamp(due_ms) if due_ms else None,
+        retry_of=spec.retry_of,
+        attempt=spec.attempt,
+    )
+
+
+def deadline_of(spec: RunSpec, begins_ms: int) -> str:
+    """When a run that begins then has ended at the latest."""
+    return timestamp(begins_ms + int((spec.timeout_s + spec.grace_s) * 1000))
+
+
+def listed(board: Board) -> list[tuple[Waiting, tuple[str, ...]]]:
+    """The runs that wait, in their order, and what each waits for."""
+    seen = _look(board)
+    said = _chosen(board, seen, seen.waiting)
+    return [(run, said[run.run_id]) for run in seen.waiting]
+
+
+def place(board: Board, run_id: str) -> int | None:
+    """The run's place in the queue, from 1; None where it is not in it."""
+    ids = [run.run_id for run in _look(board).waiting]
+    return ids.index(run_id) + 1 if run_id in ids else None
+
+
+def move(board: Board, origin: Mapping[str, str], wait_s: float = WAIT_S) -> list[str]:
+    """Start every run whose turn it is, with the variables of `origin`; returns those started.
+
+    A run that cannot be started ends as failed, and the next has its turn. Raises LockTimeout, OSError.
+    """
+    started: list[str] = []
+    while True:
+        over, claims = _claim(board, wait_s)
+        for folder in over:
+            _put_away(board, folder)
+        problems = 0
+        for folder, lease_fd in claims:
+            if _start(board, folder, lease_fd, origin):
+                started.append(folder.run_id)
+            else:
+                problems += 1
+        if not problems:
+            return started
+
+
+def in_use(board_folder: Path) -> bool:
+    """Whether a run waits, or somebody may be about to let one wait: who counts slots makes the lock first."""
+    return (board_folder / "runs" / "queue" / "lock").exists() or any(run.waits() for run in open_runs(board_folder))
+
+
+def heal(board: Board, environ: Mapping[str, str]) -> None:
+    """As `move`, by a command that came by; it waits for nobody, and raises nothing."""
+    if RUN_MARK in environ:
+        return  # What is started inside a run ends with it.
+    with contextlib.suppress(LatticeError, OSError):  # Who holds the lock does the same, or the next command will.
+        move(board, environ, wait_s=0)
+
+
+def take_out(board: Board, run_id: str, reason: str | None, by: str) -> bool:
+    """End a run that waits, as cancelled. False where it does not wait, or its turn has just come.
+
+    Raises LatticeError, OSError.
+    """
+    folder = RunFolder(board.folder, run_id)
+    if not folder.waits():
+        return False
+    with locked(_lock(board)):
+        if not _end_waiting(board, folder, reason, by):
+            return False
+    mend(board, folder, by=by)
+    return True
+
+
+def next_time_ms(board: Board) -> int | None:
+    """The first moment to come at which the time of a run that waits is there, or an engine's pause is over."""
+    times = [_due_ms(folder) for folder in open_runs(board.folder) if folder.waits()]
+    if times:
+        times += [_until(path) for path in _lock(board).parent.glob("paused-*")]
+    now_ms = board.ledger.source.now_ms()
+    return min((time for time in times if time > now_ms), default=None)
+
+
+def pause(board: Board, engine: str, until_ms: int) -> None:
+    """Start no run of the engine before that time. Raises OSError."""
+    path = _paused(board, engine)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    disk.replace(path, b"%d\n" % max(until_ms, _until(path)), durable=True)
+
+
+def _claim(board: Board, wait_s: float) -> tuple[Sequence[RunFolder], list[tuple[RunFolder, int]]]:
+    """Take the lease, and with it the slots, of every run whose turn it is."""
+    claims: list[tuple[RunFolder, int]] = []
+    with locked(_lock(board), wait_s):
+        seen = _look(board)
+        for run_id, obstacles in _chosen(board, seen, seen.waiting).items():
+            if obstacles:
+                continue
+            folder = RunFolder(board.folder, run_id)
+            with contextlib.suppress(BlockingIOError, FileNotFoundError):  # It is being taken out, or was.
+                lease_fd = lease.acquire(folder.lease)
+                if folder.waits():
+                    claims.append((folder, lease_fd))
+                else:
+                    os.close(lease_fd)
+    return seen.over, claims
+
+
+def _start(board: Board, folder: RunFolder, lease_fd: int, origin: Mapping[str, str]) -> bool:
+    spec = folder.spec()
+    try:
+        problem: str | None = "its spec.json is gone"
+        if spec is not None:
+            problem = start_guard(board, folder, lease_fd, environment_of(spec, folder, origin), origin)
+            if problem is not None:
+                ending = SetupFailed(f"The run could not be started: {problem}.")
+                note_end(board, folder, spec, ending, "who started it from the queue")
+    finally:
+        os.close(lease_fd)
+    if problem is not None:
+        mend(board, folder)
+    return problem is None
+
+
+def _put_away(board: Board, folder: RunFolder) -> None:
+    """End what waits no more by the log: a stop was asked for, it has an end, or the board never heard of it."""
+    with locked(_lock(board)):
+        run, reason = _in_log(board, folder), "it was asked to stop while it waited"
+        if run is None or run == "stopping":
+            _end_waiting(board, folder, reason, "who looked after the queue")
+        elif run != "queued":
+            folder.leave_queue()  # A power cut brought the note back.
+    mend(board, folder)
+
+
+def _end_waiting(board: Board, folder: RunFolder, reason: str | None, by: str) -> bool:
+    try:
+        lease_fd = lease.acquire(folder.lease)
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    try:
+        spec = folder.spec()
+        if spec is None or not folder.waits():
+            return False
+        note_end(board, folder, spec, Cancelled(reason), by)
+    finally:
+        os.close(lease_fd)
+    return True
+
+
+def _chosen(board: Board, seen: _Seen, waiting: Sequence[Waiting]) -> dict[str, tuple[str, ...]]:
+    limits = _limits(board, {run.engine for run in waiting})
+    running = [(spec.process_type, spec.engine) for spec in seen.running]
+    return choose(waiting, running, limits, board.ledger.source.now_ms())
+
+
+def _look(board: Board) -> _Seen:
+    """The open runs of this board. A run counts as running from its lease on until nobody finishes it any more."""
+    here = host_name(board.folder)
+    running, waiting, over = [], [], []
+    for folder in open_runs(board.folder):
+        waits = folder.waits()
+        busy = folder.alive() or (not waits and lease.held(folder.mend))
+        if not (waits or busy):
+            continue
+        spec = folder.spec()
+        if spec is None or spec.host != here:
+            continue
+        if busy:
+            running.append(spec)
+            continue
+        try:
+            task = board.store.task(spec.task_id)
+        except NotFound:
+            continue  # It went with a branch: there is nobody to tell, and its run waits for its return.
+        run = task.run(spec.run_id)
+        if run is None or run.state != "queued":
+            over.append(folder)
+        else:
+            waiting.append(_waiting(spec, task, _due_ms(folder)))
+    return _Seen(tuple(running), tuple(in_order(waiting)), tuple(over))
+
+
+def _in_log(board: Board, folder: RunFolder) -> str | None:
+    """The state that the log has of the run."""
+    spec = folder.spec()
+    run = board.store.task(spec.task_id).run(spec.run_id) if spec is not None else None
+    return run.state if run is not None else None
+
+
+def _waiting(spec: RunSpec, task: Task, due_ms: int) -> Waiting:
+    place = rank(task.priority, task.urgency)
+    return Waiting(spec.run_id, spec.process_type, spec.engine, spec.max_parallel, place, due_ms)
+
+
+def _due_ms(folder: RunFolder) -> int:
+    try:
+        due_ms = parse(disk.read(folder.queued) or b"").get("due_ms")
+    except BadLine:
+        return 0
+    return due_ms if isinstance(due_ms, int) else 0
+
+
+def _limits(board: Board, engines: Iterable[str]) -> Limits:
+    until = {engine: _until(_paused(board, engine)) for engine in engines}
+    now_ms = board.ledger.source.now_ms()
+    paused = {engine: until_ms for engine, until_ms in until.items() if until_ms > now_ms}
+    return Limits(board.config.max_parallel, board.config.engine_limits, paused)
+
+
+def _paused(board: Board, engine: str) -> Path:
+    return board.folder / "runs" / "queue" / f"paused-{engine}"
+
+
+def _until(path: Path) -> int:
+    said = (disk.read(path) or b"").strip()
+    return int(said) if said.isdigit() else 0
+
+
+def _lock(board: Board) -> Path:
+    return board.folder / "runs" / "queue" / "lock"

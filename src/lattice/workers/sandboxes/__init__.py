@@ -1,0 +1,1 @@
+"""What an engine may see and reach, and how it is enclosed."""
