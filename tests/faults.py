@@ -20,7 +20,19 @@ from lattice.store.files import disk
 
 Kind = Literal["kill before", "kill after", "torn write", "short write", "enospc", "eio"]
 KINDS: tuple[Kind, ...] = ("kill before", "kill after", "torn write", "short write", "enospc", "eio")
-CALLS = ("open", "write", "pwrite", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "mkdir", "utime")
+CALLS = (
+    "open",
+    "write",
+    "pwrite",
+    "fdatasync",
+    "fsync",
+    "ftruncate",
+    "posix_fallocate",
+    "rename",
+    "unlink",
+    "mkdir",
+    "utime",
+)
 WRITES = ("write", "pwrite")
 CRASHED = 70
 

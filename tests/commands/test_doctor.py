@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ from lattice.core.events import RelationshipAdded
 from lattice.core.task import Task
 from lattice.errors import LogDamaged, NotFound, ValidationError
 from lattice.ledger import Signature
+from lattice.store.files import doctor
+from lattice.store.files.disk import StrPath
+from lattice.store.files.locks import locked
 from tests.conftest import ANN, reopened
 
 NOBODY = "task_01JD0000000000000000000000"
@@ -90,6 +94,23 @@ def test_looking_changes_nothing(kept: Board) -> None:
     before = tree(kept.folder)
     examine(reopened(kept))
     assert before == tree(kept.folder)
+
+
+def test_a_snapshot_that_its_writer_is_about_to_finish_is_no_finding(
+    kept: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = snapshot(kept).read_bytes()
+    snapshot(kept).write_bytes(whole[: len(whole) // 2])
+
+    @contextmanager
+    def granted_after_the_writer(path: StrPath, wait_s: float) -> Iterator[None]:
+        snapshot(kept).write_bytes(whole)
+        with locked(path, wait_s):
+            yield
+
+    assert [("error", "json_parse")] == found(kept)
+    monkeypatch.setattr(doctor, "locked", granted_after_the_writer)
+    assert [] == found(kept)
 
 
 MENDABLE: dict[str, tuple[Callable[[Board], object], tuple[str, str]]] = {

@@ -134,7 +134,7 @@ def from_snapshot(shape: Mapping[str, Any]) -> Task:
         values[key] = _records(kind, shape[key])
     if values["tags"] is not None:
         values["tags"] = tuple(values["tags"])
-    return Task(**values)
+    return Task.made_of(values)
 
 
 _COUNTED = ("branch_links", "evidence_refs", "relationships_out")

@@ -45,7 +45,7 @@ def announced(board: str, stream: str) -> Iterator[None]:
     with suppress(OSError):  # Somebody else's folder: its time stays changed, and every log is looked at.
         if not told:
             os.utime(folder)
-        elif before_ns:
+        elif before_ns and _time(folder) != before_ns:
             os.utime(folder, ns=(before_ns, before_ns))
 
 

@@ -8,11 +8,13 @@ derived is renamed into place without a sync, and believed only if its mark fits
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 StrPath = str | os.PathLike[str]
 """A path as text, or as `pathlib` has it: importing that costs more than reading a task."""
 
 PRIVATE = 0o600
+_PAGE = 4096
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
@@ -144,6 +146,32 @@ def create(path: StrPath, data: bytes) -> bool:
     return True
 
 
+def renew(path: StrPath, data: bytes) -> None:
+    """Put `data` in place of a cache that has a sum of itself, unsynced.
+
+    In the file as it stands, where a kill cannot tear that: one write, within one page, over no more than it
+    covers. Else, and where the name is a link's or not the file's only one, by `replace`. A reader who meets the
+    write, and one after a power cut, find that the sum does not fit (decision 0013).
+    """
+    if len(data) > _PAGE or not _renewed(path, data):
+        replace(path, data)
+
+
+def _renewed(path: StrPath, data: bytes) -> bool:
+    try:
+        # What has no end, such as a pipe that somebody planted, is not waited for.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        state = os.fstat(descriptor)
+        return state.st_nlink == 1 and state.st_size <= len(data) and os.pwrite(descriptor, data, 0) == len(data)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
 def replace(path: StrPath, data: bytes, *, durable: bool = False) -> None:
     """Put `data` in place of the file, whole or not at all.
 
@@ -160,6 +188,8 @@ def replace(path: StrPath, data: bytes, *, durable: bool = False) -> None:
         descriptor = os.open(draft, flags, PRIVATE)
     try:
         try:
+            if not durable:
+                _allocate(descriptor, len(data))
             written = 0
             while written < len(data):
                 written += os.write(descriptor, data[written:])
@@ -173,3 +203,14 @@ def replace(path: StrPath, data: bytes, *, durable: bool = False) -> None:
         raise
     if durable:
         sync_folder(folder)
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    """Have the file's blocks chosen before they are written.
+
+    A rename over another file makes ext4 write out what has no blocks yet (auto_da_alloc), and the next sync,
+    which is that of an event, has to wait for it: 1.1 ms in place of 0.1 (decision 0013).
+    """
+    if hasattr(os, "posix_fallocate") and size:
+        with suppress(OSError):  # A file system that cannot. Where there is no room, the write is refused too.
+            os.posix_fallocate(descriptor, 0, size)

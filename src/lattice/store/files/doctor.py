@@ -20,14 +20,18 @@ from lattice.core.ids import is_id, parse_short_id
 from lattice.core.integrity import Card, Finding, card
 from lattice.core.record import Record
 from lattice.core.task import Task, to_snapshot
-from lattice.errors import LogDamaged
+from lattice.errors import LockTimeout, LogDamaged, StorageError
 from lattice.store.files import disk, scan, snapshot, twice
+from lattice.store.files.locks import locked
 from lattice.store.files.numbers import short_ids_of
 from lattice.store.files.parallel import in_parts
 from lattice.store.files.scan import Kept, Place, Stream
 
 DRAFT = re.compile(r"\..*\.[0-9]+\.tmp\Z")
 """What `disk.replace` calls its drafts."""
+
+WRITER_WAIT_S = 1.0
+"""A writer is between its event and its snapshot for some tenths of a millisecond."""
 
 
 class Seen(Record):
@@ -130,8 +134,22 @@ def _stream(board: Path, stream: Stream) -> Iterator[Finding]:
         said = f"{stream.path.name} has no whole event"
         yield Finding("empty_log", "warning", said, stream.id, where, hint=f"If nothing of it is missed: rm {where}")
         return
-    yield from _snapshot(board, stream)
+    yield from _settled_snapshot(board, stream)
     yield from _comments(stream, log.events, where)
+
+
+def _settled_snapshot(board: Path, stream: Stream) -> list[Finding]:
+    """What is wrong with the snapshot, beyond that its writer was at work while we looked."""
+    found = list(_snapshot(board, stream))
+    lock = board / "locks" / f"events_{stream.id}.lock"
+    if not found or not lock.exists():
+        return found
+    try:
+        with locked(lock, wait_s=WRITER_WAIT_S):
+            again = scan.read(stream)
+            return list(_snapshot(board, again)) if again is not None and again.task is not None else []
+    except (LockTimeout, StorageError):
+        return found  # A writer that hangs, or a board that we may only read.
 
 
 def _snapshot(board: Path, stream: Stream) -> Iterator[Finding]:

@@ -87,7 +87,7 @@ def encode(snapshot: Snapshot) -> bytes:
 def write(path: StrPath, snapshot: Snapshot) -> None:
     """Put the snapshot in place, unsynced. A disk that refuses leaves the old one, which is then stale."""
     try:
-        disk.replace(path, encode(snapshot))
+        disk.renew(path, encode(snapshot))
     except OSError:
         return  # The event is durable and the snapshot a cache: the next reader replays the tail.
 
