@@ -24,7 +24,7 @@ from lattice.workers import handover
 from lattice.workers.worktrees import git
 from tests.torture import breaks
 
-Role = Literal["starter", "guard", "supervisor", "setup", "mender"]
+Role = Literal["starter", "guard", "supervisor", "setup", "mender", "next"]
 Kind = Literal["kill before", "kill after", "enospc", "eio"]
 TOP = Path(__file__).absolute().parents[2]
 CALLS = (
@@ -119,9 +119,12 @@ class Injector:
         return counted
 
     def _known(self, name: str, made: Any) -> Any:
-        if name == "fork" and self._role == "guard" and made == 0:
-            self._role, self._count = "supervisor", 0
-            self._pids["supervisor"] = os.getpid()
+        if name == "fork" and self._role == "guard":
+            # Its first fork is the supervisor; one that comes later is the guard of another run, which is not tortured.
+            first = "supervisor" not in self._pids
+            self._pids.setdefault("supervisor", made or os.getpid())
+            if made == 0:
+                self._role, self._count = "supervisor" if first else "next", 0
         elif name == "fork" and self._role == "supervisor" and made == 0:
             self._role, self._count = "setup", 0
         return made
@@ -145,7 +148,7 @@ class Trace(Record):
 
 def read_trace(path: Path) -> Trace:
     """The trace so far; nothing where nothing was started."""
-    calls: dict[str, list[str]] = {"starter": [], "guard": [], "supervisor": [], "setup": [], "mender": []}
+    calls: dict[str, list[str]] = {"starter": [], "guard": [], "supervisor": [], "setup": [], "mender": [], "next": []}
     met: list[tuple[str, float]] = []
     for line in path.read_text(encoding="ascii").splitlines() if path.exists() else ():
         role, number, name = line.split(" ")

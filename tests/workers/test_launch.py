@@ -274,7 +274,7 @@ def test_a_guard_that_cannot_start_is_a_failed_run_with_its_end_on_the_board(
 def test_a_starter_that_is_killed_as_soon_as_it_may_go_does_not_take_the_run_with_it(bench: Bench) -> None:
     bench.worker("true")
     done = bench.python(
-        "launch.handover._ready = die\n"
+        "launch.handover.ready = die\n"
         "launch.start(board, launch.plan(board, launch.Request('Sleeper', 'LAT-1'), os.environ), by)"
     )
     assert -9 == done.returncode

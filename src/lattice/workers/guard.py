@@ -25,45 +25,62 @@ from lattice.workers.processes.tree import become_subreaper, sweep
 from lattice.workers.queueing import attendant
 from lattice.workers.reconcile import mend
 from lattice.workers.runs import RunFolder
+from lattice.workers.succession import Order, Predecessor, Succeeds
 
 SWEEP_S = 30.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Guard one run to its end. The exit status is for nobody: the board has the truth."""
-    root, run_id = Path(arguments[0]), arguments[1]
-    lease_fd, env_fd, ready_fd = (int(number) for number in arguments[2:5])
+    """Guard one run to its end, and as a fork the next. The exit status is for nobody: the board has the truth."""
     # On a full disk CPython 3.11, and 3.12 and 3.13 until late in 2024, leave a compiled module that is cut short,
     # and then nobody can import that module any more (python/cpython#126606). What is imported from here on is little.
     sys.dont_write_bytecode = True
-    lease.keep(lease_fd)
-    os.set_inheritable(ready_fd, False)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         # A terminal that closes does not take the guard with it. A handler, not SIG_IGN: what is ignored
         # stays so across execve(2), and the engine could never be asked to end.
         signal.signal(signum, _pass)
-    become_subreaper()
-    folder = RunFolder(root / FOLDER, run_id)
+    lease_fd, env_fd, ready_fd = (int(number) for number in arguments[2:5])
     environment, origin = _read_environments(env_fd)
-    guard, child = os.getpid(), os.fork()
-    if child == 0:
-        status = _supervise(root, folder, lease_fd, ready_fd, environment)
-        if os.getppid() == guard:
-            os.kill(guard, signal.SIGCONT)  # Had somebody stopped it, it would stay so for good, and the queue with it.
-        os._exit(status)
-    os.close(lease_fd)
-    os.close(ready_fd)
-    os.waitpid(child, 0)
-    _finish(root, folder)
-    _move_on(root, folder, origin)
+    order: Order | None = Order(Path(arguments[0]), arguments[1], lease_fd, ready_fd, environment, origin)
+    while order is not None:
+        try:
+            _guard(order)
+            order = None
+        except Succeeds as become:  # in a fork: what this process was before is gone with its stack
+            order = become.order
     return 0
 
 
-def _supervise(root: Path, folder: RunFolder, lease_fd: int, ready_fd: int, environment: dict[str, str]) -> int:
+def _guard(order: Order) -> None:
+    """One run to its end. Raises Succeeds in the fork that guards the next."""
+    lease.keep(order.lease_fd)
+    os.set_inheritable(order.ready_fd, False)
+    become_subreaper()
+    folder = RunFolder(order.root / FOLDER, order.run_id)
+    own = Predecessor(order.run_id)
+    guard, child = os.getpid(), os.fork()
+    if child == 0:
+        status = _supervise(order, folder)
+        if os.getppid() == guard:
+            os.kill(guard, signal.SIGCONT)  # Had somebody stopped it, it would stay so for good, and the queue with it.
+        else:
+            os.close(order.lease_fd)
+            _finish(order.root, folder)
+            _move_on(order, folder, own)
+        os._exit(status)
+    os.close(order.lease_fd)
+    os.close(order.ready_fd)
+    os.waitpid(child, 0)
+    _finish(order.root, folder)
+    _move_on(order, folder, own)
+
+
+def _supervise(order: Order, folder: RunFolder) -> int:
     """The child's whole life. Whatever is raised ends here, in the run's own log: the guard mends the run."""
     try:
-        supervisor.run(Board(root, read_config(root)), folder, lease_fd, ready_fd, environment)
+        board = Board(order.root, read_config(order.root))
+        supervisor.run(board, folder, order.lease_fd, order.ready_fd, order.environment)
     except BaseException as why:  # noqa: BLE001  # past here there is only the guard, which mends any end
         folder.note(f"supervisor: {type(why).__name__}: {why}")
         return 1
@@ -81,10 +98,10 @@ def _finish(root: Path, folder: RunFolder) -> None:
         folder.note(f"guard: {why}")  # The next reading command, or `worker gc`, goes on from here.
 
 
-def _move_on(root: Path, folder: RunFolder, origin: dict[str, str]) -> None:
-    """Start the runs that waited for this one's end."""
+def _move_on(order: Order, folder: RunFolder, own: Predecessor) -> None:
+    """Start the runs that waited for this one's end. Raises Succeeds in the fork that guards one of them."""
     try:
-        attendant.attend(root, origin)
+        attendant.attend(order.root, order.origin, own.start_guard)
     except (LatticeError, OSError) as why:
         folder.note(f"guard: the queue was not moved: {why}")  # As above: the next reading command does it.
 

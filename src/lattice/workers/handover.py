@@ -88,7 +88,7 @@ def start_guard(
             )
         os.close(write_fd)
         write_fd = -1
-        if _ready(read_fd):
+        if ready(read_fd):
             guard.returncode = 0  # It outlives this process on purpose, and nobody here waits for it.
             return None
         signal_tree(guard.pid, signal.SIGKILL)
@@ -115,7 +115,8 @@ def note_end(board: Board, folder: RunFolder, spec: RunSpec, ending: Ending, by:
     folder.leave_queue()
 
 
-def _ready(read_fd: int) -> bool:
+def ready(read_fd: int) -> bool:
+    """Whether a guard says on its pipe that its run is supervised; False where it ends, or hangs, before."""
     poller = select.poll()
     poller.register(read_fd, select.POLLIN)
     return bool(poller.poll(READY_WITHIN_S * 1000)) and os.read(read_fd, 1) == b"r"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from lattice.commands.board import Board
 from lattice.core.events import ProcessStarted, ProcessStopRequested
@@ -36,7 +36,7 @@ from lattice.workers.worktrees.setup import SetupProcess
 SWEEP_S = 30.0
 
 
-def run(board: Board, folder: RunFolder, lease_fd: int, ready_fd: int, environment: dict[str, str]) -> None:
+def run(board: Board, folder: RunFolder, lease_fd: int, ready_fd: int, environment: Mapping[str, str]) -> None:
     """Supervise the run to its end. Returns when it is closed; raises where the guard has to finish it."""
     spec = folder.spec()
     if spec is None:
@@ -47,7 +47,7 @@ def run(board: Board, folder: RunFolder, lease_fd: int, ready_fd: int, environme
 class Supervisor:
     """One run, from the inside."""
 
-    def __init__(self, board: Board, folder: RunFolder, spec: RunSpec, environment: dict[str, str]) -> None:
+    def __init__(self, board: Board, folder: RunFolder, spec: RunSpec, environment: Mapping[str, str]) -> None:
         self.board = board
         self.folder = folder
         self.spec = spec

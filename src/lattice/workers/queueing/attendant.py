@@ -22,7 +22,7 @@ LOOK_S = 60.0
 """The longest sleep: a clock that is set, or a machine that was asleep, shows a minute later at the latest."""
 
 
-def attend(root: Path, origin: Mapping[str, str]) -> None:
+def attend(root: Path, origin: Mapping[str, str], starter: queue.Starter) -> None:
     """Start the runs whose turn it is, and wait for those whose time comes soon. Raises LatticeError, OSError."""
     if not queue.in_use(root / FOLDER):
         return
@@ -30,7 +30,7 @@ def attend(root: Path, origin: Mapping[str, str]) -> None:
     try:
         while True:
             board = Board(root, read_config(root))  # The limits may have changed while it slept.
-            queue.move(board, origin)
+            queue.move(board, origin, starter=starter)
             due_ms = queue.next_time_ms(board)
             left_s = (due_ms - board.ledger.source.now_ms()) / 1000 if due_ms is not None else None
             if left_s is None or left_s > ATTEND_S:

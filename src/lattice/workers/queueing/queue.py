@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lattice.commands.board import Board
@@ -37,6 +37,9 @@ from lattice.workers.processes.tree import RUN_MARK
 from lattice.workers.queueing.turns import Limits, Waiting, choose, in_order
 from lattice.workers.reconcile import mend
 from lattice.workers.runs import RunFolder, RunSpec, host_name, open_runs
+
+Starter = Callable[[Board, RunFolder, int, Mapping[str, str], Mapping[str, str]], str | None]
+"""What starts the guard of a run, as `handover.start_guard` does."""
 
 QUEUE_S = 24 * 3600.0
 """For how long another machine takes a run to wait here, before it counts as given up."""
@@ -116,7 +119,7 @@ def place(board: Board, run_id: str) -> int | None:
     return ids.index(run_id) + 1 if run_id in ids else None
 
 
-def move(board: Board, origin: Mapping[str, str], wait_s: float = WAIT_S) -> list[str]:
+def move(board: Board, origin: Mapping[str, str], wait_s: float = WAIT_S, starter: Starter | None = None) -> list[str]:
     """Start every run whose turn it is, with the variables of `origin`; returns those started.
 
     A run that cannot be started ends as failed, and the next has its turn. Raises LockTimeout, OSError.
@@ -124,14 +127,19 @@ def move(board: Board, origin: Mapping[str, str], wait_s: float = WAIT_S) -> lis
     started: list[str] = []
     while True:
         over, claims = _claim(board, wait_s)
-        for folder in over:
-            _put_away(board, folder)
         problems = 0
-        for folder, lease_fd in claims:
-            if _start(board, folder, lease_fd, origin):
-                started.append(folder.run_id)
-            else:
-                problems += 1
+        try:
+            for folder in over:
+                _put_away(board, folder)
+            while claims:
+                folder, lease_fd = claims.pop(0)
+                if _start(board, folder, lease_fd, origin, starter or start_guard):
+                    started.append(folder.run_id)
+                else:
+                    problems += 1
+        finally:
+            for _, lease_fd in claims:
+                os.close(lease_fd)  # It still waits, and the next mover takes it.
         if not problems:
             return started
 
@@ -198,12 +206,12 @@ def _claim(board: Board, wait_s: float) -> tuple[Sequence[RunFolder], list[tuple
     return seen.over, claims
 
 
-def _start(board: Board, folder: RunFolder, lease_fd: int, origin: Mapping[str, str]) -> bool:
+def _start(board: Board, folder: RunFolder, lease_fd: int, origin: Mapping[str, str], starter: Starter) -> bool:
     spec = folder.spec()
     try:
         problem: str | None = "its spec.json is gone"
         if spec is not None:
-            problem = start_guard(board, folder, lease_fd, environment_of(spec, folder, origin), origin)
+            problem = starter(board, folder, lease_fd, environment_of(spec, folder, origin), origin)
             if problem is not None:
                 ending = SetupFailed(f"The run could not be started: {problem}.")
                 note_end(board, folder, spec, ending, "who started it from the queue")
