@@ -15,6 +15,8 @@ ENTRY_POINTS = (
     r"lattice\.cli\.main",
     r"lattice\.workers\.guard",
     r"lattice\.workers\.builtin\.\w+\.__main__",
+    r"lattice\.testing\.engines",  # shipped for the tests of those who build on workers
+    r"lattice\.testing\.engines\.__main__",
     r"lattice\.store\.memory",  # shipped for the tests of those who build on the store's protocol
 )
 
