@@ -1,0 +1,1 @@
+"""Agents' command lines: how each is called, and what its stream says. One file an engine, one table."""
