@@ -17,9 +17,10 @@ class Usage(Record):
 
 
 class RateLimit(Record):
-    """The provider refused for now; `resets_at` is a time of the log (UTC, to the second) where it was said."""
+    """The provider refused for now: until a time of the log, for a span from when it said so, or nobody knows."""
 
     resets_at: str | None = None
+    after_s: float | None = None
 
 
 class Heard(Record):
@@ -37,3 +38,5 @@ class Heard(Record):
     tools: int = 0  # how many tools it has called
     activity: str | None = None  # one line: what it does now, for `ps` and `top`
     unread: int = 0  # lines that were not what the engine's format says
+    message: str | None = None  # what its last piece belonged to: the next one of the same goes on with it
+    before: Usage | None = None  # what a session that goes on had used, where the engine's totals count that again

@@ -25,6 +25,7 @@ class Work(Record):
     session_id: str | None = None  # a UUID that the engine is to use, where it takes one
     resume: str | None = None  # the session to go on with
     schema: Path | None = None  # a JSON schema of the answer, where the engine takes one
+    schema_text: str | None = None  # that schema itself, for an engine that takes it as an argument
     read_only: bool = False  # it is a reviewer: it need not change its worktree
     budget_usd: float | None = None
 
@@ -58,3 +59,5 @@ class Engine(Record):
     hear: Callable[[Heard, Mapping[str, Any]], Heard]  # one JSON object of its stream
     show: Callable[[Mapping[str, Any]], str | None]  # that object for `worker logs`: some lines of text, or nothing
     login: Callable[[Mapping[str, str], Path], Login]  # given the environment and the home folder
+    install: str  # how one comes by a version that has what is needed
+    exits: tuple[tuple[int, str], ...] = ()  # what its exit statuses mean, where they mean something
