@@ -118,6 +118,13 @@ class Check(Record):
     duration_s: float = 0.0
 
 
+class Said(Record):
+    """What a reviewer says of the whole."""
+
+    text: str
+    by: str | None = None
+
+
 class Review(Record):
     """All there is to say about one diff, by one reviewer or by several."""
 
@@ -135,6 +142,7 @@ class Review(Record):
     missing: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     absent: tuple[Absent, ...] = ()
+    said: tuple[Said, ...] = ()  # of a merge: the summaries that `summary` unites
 
     @property
     def reports(self) -> tuple[Report, ...]:
@@ -200,6 +208,7 @@ def parse_review(shape: Mapping[str, Any], by: Reviewer) -> Review:
         missing=tuple(_text(line) for line in shape.get("missing", ())[:LINES_MAX]),
         checks=tuple(_check(one) for one in shape.get("checks", ())[:LINES_MAX]),
         absent=tuple(Absent(one["name"], _text(one.get("reason"))) for one in shape.get("absent", ())),
+        said=tuple(Said(_text(one["text"]), one.get("by")) for one in shape.get("said", ())),
     )
 
 

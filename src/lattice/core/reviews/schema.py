@@ -86,6 +86,15 @@ SCHEMA: dict[str, Any] = {
                 "required": ["name"],
             },
         },
+        "said": {
+            "type": "array",
+            "description": "of a merge: who said what of the whole; `summary` unites it",
+            "items": {
+                "type": "object",
+                "properties": {"text": {"type": "string"}, "by": _TEXT},
+                "required": ["text"],
+            },
+        },
         **dict.fromkeys(("base_sha", "commit_sha", "task", "branch", "date", "kind"), _TEXT),
     },
     "required": ["verdict", "findings"],

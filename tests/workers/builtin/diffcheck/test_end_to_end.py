@@ -11,21 +11,11 @@ from typing import Any
 
 import pytest
 
+from lattice.core.json_schema import problem_with
+from lattice.core.reviews.schema import SCHEMA
 from lattice.workers import builtin
 
 Review = Callable[..., dict[str, Any]]
-KEYS = [
-    "schema_version",
-    "reviewer",
-    "verdict",
-    "base_sha",
-    "commit_sha",
-    "task",
-    "branch",
-    "summary",
-    "checks",
-    "findings",
-]
 PYTEST = "[tool.pytest.ini_options]\n"
 
 
@@ -39,7 +29,8 @@ def status(document: dict[str, Any], name: str) -> str:
 
 def test_a_clean_diff_is_ready(review: Review) -> None:
     document = review({"a.py": "x = 1\n"}, {"a.py": "x = 2\n"})
-    assert KEYS == [key for key in document if key not in ("markdown", "log", "dirt")]
+    assert problem_with(document, SCHEMA) is None
+    assert [{"name": "DiffCheck", "kind": "rules"}] == document["reviewers"]
     assert ("ready", [], "LAT-1", "main") == tuple(document[key] for key in ("verdict", "findings", "task", "branch"))
     assert {"not_run"} == {check["status"] for check in document["checks"]}
     assert "**Ready.**" in document["markdown"]

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lattice.core.reviews.model import Finding
 from lattice.workers.builtin.diffcheck import paths
 from lattice.workers.builtin.diffcheck.changes import AddedLine, Change
 from lattice.workers.builtin.diffcheck.files import check_size, check_tests
-from lattice.workers.builtin.diffcheck.findings import Finding, capped, in_order
+from lattice.workers.builtin.diffcheck.findings import Severity, capped, finding, in_order
 from lattice.workers.builtin.diffcheck.lines import check_lines
 from lattice.workers.builtin.diffcheck.secrets import as_finding, find_secrets, mask
 from lattice.workers.builtin.diffcheck.settings import configured_tools, read_settings
@@ -238,16 +239,16 @@ def test_a_file_that_never_parsed_is_a_fixture() -> None:
 
 
 def test_a_category_is_capped_and_says_so() -> None:
-    many = [Finding("nit", "todo", "t", "d", "f", line) for line in range(60)]
-    kept = capped(many)
+    many = [finding("nit", "todo", "t", "d", "f", line) for line in range(60)]
+    kept = [one.finding for one in capped(many)]
     assert 51 == len(kept)
     assert ["10 more findings of this category were left out"] == [one.title for one in kept if one.file is None]
-    assert many[:50] == capped(many[:50])
+    assert many[:50] == [one.finding for one in capped(many[:50])]
 
 
 @given(st.lists(st.sampled_from(["blocker", "important", "potential", "nit"])).flatmap(st.permutations))
-def test_order_does_not_depend_on_arrival(severities: list[str]) -> None:
-    findings = [Finding(one, "c", "t", str(n % 3)) for n, one in enumerate(sorted(severities))]  # type: ignore[arg-type]  # one of the severities
+def test_order_does_not_depend_on_arrival(severities: list[Severity]) -> None:
+    findings = [finding(one, "c", "t", str(n % 3)) for n, one in enumerate(sorted(severities))]
     assert in_order(findings) == in_order(reversed(findings))
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
+from lattice.core.reviews.model import READY
 from lattice.errors import LatticeError
 from lattice.workers.builtin.diffcheck.report import to_json, to_markdown
 from lattice.workers.builtin.diffcheck.review import make_review, read_assignment
@@ -24,7 +25,7 @@ def main(environ: Mapping[str, str], worktree: Path) -> int:
         assignment = read_assignment(environ)
         review = make_review(assignment, worktree, environ, _say)
         written_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        _write(assignment.output_dir / "review.md", to_markdown(review, written_at))
+        _write(assignment.output_dir / "review.md", to_markdown(review.replace(date=written_at)))
         _write(assignment.output_dir / "review.json", to_json(review))
     except LatticeError as error:
         print(f"diffcheck: {visible(error.message)}", file=sys.stderr, flush=True)
@@ -32,7 +33,7 @@ def main(environ: Mapping[str, str], worktree: Path) -> int:
     except OSError as error:
         print(f"diffcheck: {visible(str(error))}", file=sys.stderr, flush=True)
         return 1
-    _say(f"{'ready' if review.is_ready else 'not ready'}: {review.summary}")
+    _say(f"{'ready' if review.verdict == READY else 'not ready'}: {review.summary}")
     return 0
 
 

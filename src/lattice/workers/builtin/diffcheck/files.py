@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from lattice.core.reviews.model import Finding
 from lattice.workers.builtin.diffcheck import paths
 from lattice.workers.builtin.diffcheck.changes import Change
-from lattice.workers.builtin.diffcheck.findings import Finding
+from lattice.workers.builtin.diffcheck.findings import finding
 from lattice.workers.builtin.diffcheck.text import visible
 
 LINES_MAX = 1_000
@@ -22,7 +23,7 @@ def check_size(change: Change, old_size: int) -> Iterator[Finding]:
     if change.is_text:
         old_lines = change.line_count - len(change.added) + change.deleted_count
         if old_lines <= LINES_MAX < change.line_count:
-            yield Finding(
+            yield finding(
                 severity="potential",
                 category="size",
                 title=f"file grew past {LINES_MAX:,} lines",
@@ -34,7 +35,7 @@ def check_size(change: Change, old_size: int) -> Iterator[Finding]:
     limit = TEXT_BYTES_MAX if change.is_text else BINARY_BYTES_MAX
     if old_size <= limit < change.size:
         kind = "text" if change.is_text else "binary"
-        yield Finding(
+        yield finding(
             severity="potential" if change.is_text else "important",
             category="size",
             title=f"{kind} file over {limit >> 20} MiB",
@@ -54,7 +55,7 @@ def check_tests(changes: Sequence[Change], all_paths: Sequence[str]) -> Iterator
     biggest = max(sources, key=lambda one: (len(one.added), one.path))
     named = ", ".join(visible(one.path, 120) for one in sources[:_NAMED_FILES_MAX])
     more = f" and {len(sources) - _NAMED_FILES_MAX} more" if len(sources) > _NAMED_FILES_MAX else ""
-    yield Finding(
+    yield finding(
         severity="important",
         category="tests",
         title="source changed and no test did",

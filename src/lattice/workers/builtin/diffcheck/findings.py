@@ -1,4 +1,4 @@
-"""Findings and checks: the values that rules and tools give and the report prints."""
+"""How DiffCheck says what it found: findings that are confirmed unless said otherwise, so many of a category."""
 
 from __future__ import annotations
 
@@ -7,36 +7,28 @@ from collections.abc import Iterable
 from typing import Literal
 
 from lattice.core.record import Record
+from lattice.core.reviews.merge import grouped
+from lattice.core.reviews.model import Check, Finding, MergedFinding, Report, Reviewer
 
 Severity = Literal["blocker", "important", "potential", "nit"]
 Confidence = Literal["confirmed", "likely"]
-CheckStatus = Literal["passed", "failed", "not_run", "timed_out"]
 
-SEVERITIES: tuple[Severity, ...] = ("blocker", "important", "potential", "nit")
+REVIEWER = Reviewer("DiffCheck", kind="rules")
 FINDINGS_PER_CATEGORY_MAX = 50
 
 
-class Finding(Record):
-    """One thing a reader should look at. `status` says whether it was seen or is inferred."""
-
-    severity: Severity
-    category: str
-    title: str
-    detail: str
-    file: str | None = None
-    line: int | None = None
-    status: Confidence = "confirmed"
-    fix: str = ""
-
-
-class Check(Record):
-    """One run, or refusal to run, of a project's tool."""
-
-    name: str
-    argv: tuple[str, ...]
-    status: CheckStatus
-    detail: str
-    duration_s: float = 0.0
+def finding(
+    severity: Severity,
+    category: str,
+    title: str,
+    detail: str,
+    file: str | None = None,
+    line: int | None = None,
+    status: Confidence = "confirmed",
+    fix: str = "",
+) -> Finding:
+    """What a rule or a tool saw; `status` says otherwise where it infers."""
+    return Finding(severity, title, detail, category, file, line, status=status, fix=fix)
 
 
 class ToolResult(Record):
@@ -46,39 +38,31 @@ class ToolResult(Record):
     findings: tuple[Finding, ...] = ()
 
 
-def in_order(findings: Iterable[Finding]) -> list[Finding]:
+def in_order(findings: Iterable[Finding]) -> list[MergedFinding]:
     """Severity, file, line, category, title: the same diff gives the same report."""
-    return sorted(
-        findings,
-        key=lambda one: (
-            SEVERITIES.index(one.severity),
-            one.file or "",
-            one.line or 0,
-            one.category,
-            one.title,
-            one.detail,
-        ),
-    )
+    return list(grouped(Report(REVIEWER, one) for one in findings))
 
 
-def capped(findings: Iterable[Finding], limit: int = FINDINGS_PER_CATEGORY_MAX) -> list[Finding]:
+def capped(findings: Iterable[Finding], limit: int = FINDINGS_PER_CATEGORY_MAX) -> list[MergedFinding]:
     """In order, at most `limit` of a category; a finding says how many were left out."""
     kept: list[Finding] = []
-    taken: dict[str, int] = defaultdict(int)
+    taken: dict[str | None, int] = defaultdict(int)
     left_out: dict[str, list[Finding]] = defaultdict(list)
-    for finding in in_order(findings):
-        if taken[finding.category] < limit:
-            taken[finding.category] += 1
-            kept.append(finding)
+    for merged in in_order(findings):
+        one = merged.finding
+        if taken[one.category] < limit:
+            taken[one.category] += 1
+            kept.append(one)
         else:
-            left_out[finding.category].append(finding)
+            left_out[one.category or ""].append(one)
     for category, rest in left_out.items():
         kept.append(
-            Finding(
-                severity=rest[0].severity,  # In order, so the worst of those left out.
-                category=category,
+            rest[0].replace(  # In order, so the worst of those left out.
                 title=f"{len(rest)} more findings of this category were left out",
                 detail=f"The report names the first {limit} of category {category}.",
+                file=None,
+                line=None,
+                status="confirmed",
                 fix="Settle the ones named and run the review again.",
             )
         )

@@ -8,9 +8,10 @@ import warnings
 from collections.abc import Iterator
 
 from lattice.core.record import Record
+from lattice.core.reviews.model import Finding
 from lattice.workers.builtin.diffcheck import paths
 from lattice.workers.builtin.diffcheck.changes import AddedLine, Change
-from lattice.workers.builtin.diffcheck.findings import Finding, Severity
+from lattice.workers.builtin.diffcheck.findings import Severity, finding
 from lattice.workers.builtin.diffcheck.text import visible
 
 _MARKER = re.compile(r"^(?:(?P<open><{7})(?: |$)|(?P<base>\|{7})(?: |$)|(?P<middle>={7})$|(?P<close>>{7})(?: |$))")
@@ -103,7 +104,7 @@ def _is_prose(change: Change) -> bool:
 
 
 def _conflict(change: Change, number: int) -> Finding:
-    return Finding(
+    return finding(
         severity="blocker",
         category="conflict_marker",
         title="merge conflict marker left in",
@@ -126,7 +127,7 @@ def _python_leftovers(change: Change) -> Iterator[Finding]:
     for node in ast.walk(tree):
         word = _debugger_of(node)
         if word and getattr(node, "lineno", 0) in added:
-            yield Finding(
+            yield finding(
                 severity="important",
                 category="debug_leftover",
                 title=f"{word} left in",
@@ -160,7 +161,7 @@ def _pattern_leftovers(change: Change) -> Iterator[Finding]:
     for line in change.added:
         for rule in rules:
             if rule.pattern.search(rule.inert.sub(" ", line.text)):
-                yield Finding(
+                yield finding(
                     severity=rule.severity,
                     category=rule.category,
                     title=rule.title,
@@ -174,7 +175,7 @@ def _pattern_leftovers(change: Change) -> Iterator[Finding]:
 def _notes(change: Change) -> Iterator[Finding]:
     for line in change.added:
         if match := _NOTE.search(line.text):
-            yield Finding(
+            yield finding(
                 severity="nit",
                 category="todo",
                 title=f"{match[1]} left in",
@@ -191,7 +192,7 @@ def _trailing_space(change: Change) -> Iterator[Finding]:
         return
     ragged = [line for line in change.added if line.text.rstrip("\r").endswith((" ", "\t"))]
     if ragged:
-        yield Finding(
+        yield finding(
             severity="nit",
             category="whitespace",
             title="trailing white space",

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lattice.workers.builtin.diffcheck.findings import Check, Finding, ToolResult
+from lattice.core.reviews.model import Check, Finding
+from lattice.workers.builtin.diffcheck.findings import ToolResult, finding
 from lattice.workers.builtin.diffcheck.process import Outcome
 from lattice.workers.builtin.diffcheck.settings import mypy_names_files
 from lattice.workers.builtin.diffcheck.text import visible
@@ -54,7 +55,7 @@ def _ruff_findings(project: Project, rows: list[dict[str, Any]]) -> Iterator[Fin
         line = (row.get("location") or {}).get("row")
         is_new = any(line == added.number for added in change.added)
         rule = row.get("code") or "syntax"
-        yield Finding(
+        yield finding(
             severity="important" if is_new else "potential",
             category="lint",
             title=f"ruff {visible(str(rule), 40)}",
@@ -98,7 +99,7 @@ def _mypy_findings(project: Project, errors: list[re.Match[str]], *, sees_depend
             continue
         if error["code"] in _NOT_INSTALLED and not sees_dependencies:
             continue  # A mypy from PATH cannot see what the project has installed.
-        yield Finding(
+        yield finding(
             severity="important",
             category="types",
             title=f"mypy {error['code'] or 'error'}",

@@ -6,18 +6,19 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lattice.core.record import Record
+from lattice.core.reviews.model import NOT_READY, READY, SEVERITIES, Check, Finding, MergedFinding, Review
 from lattice.errors import GitError, UsageError
 from lattice.workers.builtin.diffcheck import linters, suites
 from lattice.workers.builtin.diffcheck.changes import Change, read_changes
 from lattice.workers.builtin.diffcheck.files import check_size, check_tests
-from lattice.workers.builtin.diffcheck.findings import Finding, ToolResult, capped
+from lattice.workers.builtin.diffcheck.findings import REVIEWER, ToolResult, capped
 from lattice.workers.builtin.diffcheck.git import Git
 from lattice.workers.builtin.diffcheck.lines import check_lines
-from lattice.workers.builtin.diffcheck.report import Review
+from lattice.workers.builtin.diffcheck.report import masked
 from lattice.workers.builtin.diffcheck.secrets import as_finding, find_secrets
 from lattice.workers.builtin.diffcheck.settings import (
     CONFIG_FILES,
@@ -128,16 +129,27 @@ def make_review(
             say(_progress(result))
             checks.append(result.check)
             findings += result.findings
+    kept = capped(findings)
     review = Review(
+        reviewers=(REVIEWER,),
+        findings=tuple(kept),
+        verdict=NOT_READY if any(one.finding.severity == "blocker" for one in kept) else READY,
         base_sha=base,
         commit_sha=commit,
         task=assignment.task,
         branch=_branch(git, commit),
-        file_count=len(changes),
+        kind="Automatic/Rules",
+        summary=_summary(len(changes), kept, checks),
         checks=tuple(checks),
-        findings=tuple(capped(findings)),
     )
-    return review.masked(frozenset(literals))
+    return masked(review, frozenset(literals))
+
+
+def _summary(file_count: int, findings: Sequence[MergedFinding], checks: Sequence[Check]) -> str:
+    counts = [(sum(one.finding.severity == severity for one in findings), severity) for severity in SEVERITIES]
+    said = ", ".join(f"{count} {severity}" for count, severity in counts if count) or "no findings"
+    ran = sum(check.status in ("passed", "failed") for check in checks)
+    return f"{file_count} files changed: {said}; {ran} of {len(checks)} tools ran."
 
 
 def _require_commits(git: Git, base: str, commit: str) -> None:

@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from lattice.core.record import Record
+from lattice.core.reviews.model import Finding
 from lattice.workers.builtin.diffcheck import paths
 from lattice.workers.builtin.diffcheck.changes import AddedLine, Change
-from lattice.workers.builtin.diffcheck.findings import Finding
+from lattice.workers.builtin.diffcheck.findings import finding
 
 SHOWN_CHARS_MAX = 4
 _LENGTH_MIN = 16
@@ -111,7 +112,7 @@ def bits_per_char(value: str) -> float:
 
 def as_finding(change: Change, secret: Secret) -> Finding:
     shown = "" if secret.kind == "private key" else f" It begins with {secret.literal[:SHOWN_CHARS_MAX]!r}."
-    return Finding(
+    return finding(
         severity="blocker" if secret.certain else "important",
         category="secret",
         title=f"{secret.kind} in the diff",

@@ -14,8 +14,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from lattice.core.record import Record
+from lattice.core.reviews.model import Finding
 from lattice.errors import nearest
-from lattice.workers.builtin.diffcheck.findings import Finding
+from lattice.workers.builtin.diffcheck.findings import finding
 from lattice.workers.builtin.diffcheck.text import visible
 
 TOOLS = ("ruff", "mypy", "pytest", "npm-lint", "npm-test")
@@ -85,7 +86,7 @@ def _meant(word: str, valid: tuple[str, ...]) -> str:
 
 
 def _unusable(words: str) -> Finding:
-    return Finding(
+    return finding(
         severity="potential",
         category="configuration",
         title=f"[tool.lattice.diffcheck]: {words}",
@@ -100,7 +101,7 @@ def changed_settings(before: Settings, after: Settings) -> list[Finding]:
     if before == after:
         return []
     return [
-        Finding(
+        finding(
             severity="potential",
             category="configuration",
             title="this diff changes what DiffCheck looks at",

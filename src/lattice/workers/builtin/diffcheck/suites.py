@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+from lattice.core.reviews.model import Check, Finding
 from lattice.workers.builtin.diffcheck import paths
-from lattice.workers.builtin.diffcheck.findings import Check, Finding, ToolResult
+from lattice.workers.builtin.diffcheck.findings import ToolResult, finding
 from lattice.workers.builtin.diffcheck.process import OUTPUT_BYTES_MAX, Outcome
 from lattice.workers.builtin.diffcheck.text import visible
 from lattice.workers.builtin.diffcheck.tools import Project, find_tool, not_run, or_everything, run_tool
@@ -92,7 +93,7 @@ def _test_finding(project: Project, case: ElementTree.Element, text: str) -> Fin
     path, line = _failure_place(project, case, text)
     name = "::".join(part for part in (case.get("classname"), case.get("name")) if part)
     first = next((one for one in text.split("\n") if one.strip()), "no message")
-    return Finding(
+    return finding(
         severity="blocker",
         category="test_failure",
         title=f"test fails: {visible(name, 160)}",
@@ -138,7 +139,7 @@ def _run_script(project: Project, name: str, script: str, limit_s: float) -> Too
         if check.status == "passed":
             return ToolResult(check)
         path, line = _script_place(project, f"{outcome.stdout}\n{outcome.stderr}")
-        finding = Finding(
+        failed = finding(
             severity="blocker" if script == "test" else "important",
             category="test_failure" if script == "test" else "lint",
             title=f"npm run {script} fails",
@@ -149,7 +150,7 @@ def _run_script(project: Project, name: str, script: str, limit_s: float) -> Too
             status="confirmed" if in_worktree else "likely",
             fix=f"Run npm run {script} and settle what it says.",
         )
-        return ToolResult(check, (finding,))
+        return ToolResult(check, (failed,))
 
     return run_tool(project, name, [tool.path, "run", "--silent", script], limit_s, read)
 

@@ -10,9 +10,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from lattice.core.reviews.model import Finding
 from lattice.workers.builtin.diffcheck import paths
 from lattice.workers.builtin.diffcheck.changes import Change
-from lattice.workers.builtin.diffcheck.findings import Finding
+from lattice.workers.builtin.diffcheck.findings import finding
 from lattice.workers.builtin.diffcheck.text import visible
 
 _AT_LINE = re.compile(r"\(at line (\d+)")
@@ -87,7 +88,7 @@ def check_syntax(change: Change, old_content: Callable[[], bytes | None]) -> Ite
     before = old_content()
     if before is not None and parser(before) is not None:
         return
-    yield Finding(
+    yield finding(
         severity="blocker",
         category="syntax",
         title=f"not valid {fault.language}",

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lattice.core.record import Record
+from lattice.core.reviews.model import Check
 from lattice.workers.builtin.diffcheck.changes import Change
-from lattice.workers.builtin.diffcheck.findings import Check, Finding, ToolResult
+from lattice.workers.builtin.diffcheck.findings import ToolResult, finding
 from lattice.workers.builtin.diffcheck.git import without_git_variables
 from lattice.workers.builtin.diffcheck.process import Outcome, run_limited
 from lattice.workers.builtin.diffcheck.settings import Settings
@@ -96,7 +97,7 @@ def tool_environ(project: Project) -> dict[str, str]:
 
 
 def not_run(name: str, reason: str, argv: Sequence[str] = (), duration_s: float = 0.0) -> ToolResult:
-    return ToolResult(Check(name, tuple(argv), "not_run", visible(reason), duration_s))
+    return ToolResult(Check(name, "not_run", visible(reason), tuple(argv), duration_s))
 
 
 Read = Callable[[Outcome, Check], ToolResult]
@@ -110,17 +111,17 @@ def run_tool(project: Project, name: str, argv: Sequence[str], limit_s: float, r
         return not_run(name, f"it could not be started: {error}", argv)
     if outcome.timed_out:
         detail = f"ended after {limit_s:g} s"
-        finding = Finding(
+        unfinished = finding(
             severity="potential",
             category="tool",
             title=f"{name} did not finish",
             detail=f"It was {detail} and says nothing about this diff.",
             fix="Run it by hand, or raise DIFFCHECK_TOOL_SECONDS.",
         )
-        return ToolResult(Check(name, tuple(argv), "timed_out", detail, outcome.duration_s), (finding,))
+        return ToolResult(Check(name, "timed_out", detail, tuple(argv), outcome.duration_s), (unfinished,))
     passed = outcome.exit_status == 0
     check = Check(
-        name, tuple(argv), "passed" if passed else "failed", f"exit status {outcome.exit_status}", outcome.duration_s
+        name, "passed" if passed else "failed", f"exit status {outcome.exit_status}", tuple(argv), outcome.duration_s
     )
     return read(outcome, check)
 
