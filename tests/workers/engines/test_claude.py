@@ -53,6 +53,11 @@ def test_a_refusal_is_one_whatever_the_result_calls_itself(is_error: bool) -> No
     assert "2026-11-18T11:06:40Z" == end.rate_limit.resets_at
 
 
+def test_a_notice_told_as_a_message_does_not_pass_for_work() -> None:
+    lines = (REJECTED, claude_says("You've hit your limit · resets 2pm"), claude_result("You've hit your limit"))
+    assert None is not heard("claude", *lines).rate_limit
+
+
 def test_an_older_notice_tells_the_reset_in_its_text() -> None:
     notice = {**claude_result("Claude AI usage limit reached|1795000000"), "usage": {"output_tokens": 0}}
     assert (limit := heard("claude", notice).rate_limit) is not None
@@ -78,7 +83,7 @@ def test_the_programs_own_words_do_not_pass_for_work() -> None:
 
 def test_a_message_in_several_lines_is_counted_once() -> None:
     end = heard("claude", claude_says("a"), claude_says("", "Read"), claude_says("b", id_="msg_2"))
-    assert (2, 1, Usage(30, 4, 10)) == (end.turns, end.tools, end.usage)
+    assert (2, 1, Usage(30, 4, 10), Usage()) == (end.turns, end.tools, end.so_far, end.usage)
 
 
 def test_what_a_subagent_says_is_not_the_final_text() -> None:
@@ -87,11 +92,11 @@ def test_what_a_subagent_says_is_not_the_final_text() -> None:
 
 def test_a_session_that_goes_on_costs_what_is_new() -> None:
     before = Usage(400, 10, 300, 0.2)
-    assert Usage(20, 30, 0, 0.3) == heard("claude", claude_result("D"), before=before).usage
+    assert Usage(420, 40, 300, 0.3) == heard("claude", claude_result("D"), before=before).usage
 
 
 def test_a_session_of_unknown_past_costs_nobody_knows_what() -> None:
-    assert Usage() == heard("claude", claude_result("D"), before=Usage()).usage
+    assert None is heard("claude", claude_result("D"), before=Usage()).usage.cost_usd
 
 
 def test_a_total_that_starts_anew_is_not_made_less() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from lattice.core.run import Exited
@@ -62,6 +63,13 @@ def test_a_reviewer_is_not_let_loose() -> None:
     assert "--extensions none --allowed-mcp-server-names" in reviewer
     assert "run_shell_command(git diff)" in reviewer
     assert "run_shell_command," not in reviewer
+
+
+def test_a_reviewer_has_no_settings_of_the_branch() -> None:
+    ((name, path),) = invoke(WORK.replace(read_only=True), ALL).set
+    assert "GEMINI_CLI_SYSTEM_SETTINGS_PATH" == name
+    assert False is json.loads(Path(path).read_text())["hooksConfig"]["enabled"]
+    assert () == invoke(WORK, ALL).set
 
 
 def test_the_prompt_is_standard_input() -> None:

@@ -3,6 +3,9 @@
 Facts: its own documentation of headless mode and of the command line; issues 38673 (an empty `result` beside a
 text that was said) and 57096 (a real refusal has the status `rejected`) of anthropics/claude-code.
 
+Where a session goes on, the price is that of the whole of it, so that what was paid before is taken off; the
+tokens are those of the run. What the messages say of theirs is less than the result says in the end.
+
 Each `result` ends a turn, and another may follow where something in the background came back. The last one
 counts, for success too: the turn after a failed one goes on from it, and says how it ended. A refusal by the
 provider stays, whatever a result calls itself, until the model is seen to work again.
@@ -97,14 +100,14 @@ def _assistant(heard: Heard, line: Mapping[str, Any]) -> Heard:
     usage, blocks = _usage(message.get("usage")), said.objects(message.get("content"))
     tools = [block for block in blocks if block.get("type") == "tool_use"]
     own = message.get("model") == "<synthetic>" or line.get("error") is not None  # the program's words, not a model's
-    if not own and (tools or usage.tokens_out):
+    texts = [said.text(block.get("text")) for block in blocks if block.get("type") == "text"]
+    last = next((text for text in reversed(texts) if text is not None), None)
+    if not own and (tools or (usage.tokens_out and not (last or "").startswith(_NOTICE))):
         heard = heard.replace(rate_limit=None)
     name = said.word(message.get("id"))
     if not own and (name is None or name != heard.message):  # each block of a message repeats the message's usage
-        heard = heard.replace(usage=said.added(heard.usage, usage), turns=heard.turns + 1, message=name)
+        heard = heard.replace(so_far=said.added(heard.so_far, usage), turns=heard.turns + 1, message=name)
     if line.get("parent_tool_use_id") is None:
-        texts = [said.text(block.get("text")) for block in blocks if block.get("type") == "text"]
-        last = next((text for text in reversed(texts) if text is not None), None)
         heard = heard.replace(text=last or heard.text, activity=said.activity(last) or heard.activity)
     doing = said.activity(_doing(tools[-1])) if tools else heard.activity
     return heard.replace(tools=heard.tools + len(tools), activity=doing)
@@ -119,12 +122,11 @@ def _rate_limit(heard: Heard, info: Mapping[str, Any]) -> Heard:
 
 def _result(heard: Heard, line: Mapping[str, Any]) -> Heard:
     subtype, words = line.get("subtype"), said.text(line.get("result"))
-    session = _usage(line.get("usage")).replace(cost_usd=said.number(line.get("total_cost_usd")))
-    new = said.since(session, heard.before)
-    known = {name: value for name, value in new.fields().items() if value is not None}
+    cost = said.since(said.number(line.get("total_cost_usd")), heard.before)
+    used = _usage(line.get("usage")).replace(cost_usd=cost)
     turns = said.whole(line.get("num_turns"))
     heard = heard.replace(
-        usage=heard.usage.replace(**known),
+        usage=used,
         turns=heard.turns if turns is None else turns,
         structured=said.kept(line.get("structured_output")) or said.answer(words),
         text=words or heard.text,
@@ -137,7 +139,7 @@ def _result(heard: Heard, line: Mapping[str, Any]) -> Heard:
         text = words or "; ".join(error for error in told if error) or said.word(subtype)
         heard = said.failed(heard, said.text(text, said.ERROR_CHARS_MAX))
         return said.refused(heard, heard.rate_limit or RateLimit()) if _is_refusal(line) else heard
-    if words is not None and words.startswith(_NOTICE) and not session.tokens_out:
+    if words is not None and words.startswith(_NOTICE) and not used.tokens_out:
         heard = said.refused(heard, said.refusal(words) or RateLimit())
     return heard.replace(succeeded=True, error=None)
 

@@ -4,7 +4,9 @@ Facts: its own documentation of headless mode; pull request 27137 of google-gemi
 comes too late for the workspace's own settings, where the variable GEMINI_CLI_TRUST_WORKSPACE lets them in).
 
 Without `--skip-trust` it ends with 55 in a folder that nobody trusted, which every worktree is. A reviewer has
-the default approval, under which nothing is done that would have to be asked for, and the tools that are named.
+the default approval, under which nothing is done that would have to be asked for, and the tools that are named;
+settings of ours stand in for those of the system, which nothing in a worktree can override: no hooks, no servers,
+no instructions of the branch.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from lattice.workers.engines.protocol import Engine, Invocation, Login, Work
 
 _REVIEWER_TOOLS = ("read_file", "read_many_files", "list_directory", "glob", "search_file_content", "grep_search")
 _NO_SERVER = "lattice-allows-none"  # a name no server has: the list of those that may start
+_SETTINGS = Path(__file__).with_name("gemini_reviewer.json")
 _EXITS = (
     (41, "it is not logged in"),
     (42, "it did not accept its prompt or its arguments"),
@@ -44,9 +47,10 @@ def invoke(work: Work, has: frozenset[str]) -> Invocation:
         arguments.append("--skip-trust")
     if "--include-directories" in has:
         arguments += ["--include-directories", str(work.output_dir)]
-    if work.read_only:
-        arguments += _reviewer(has)
-    return Invocation(tuple(arguments), work.prompt)
+    if not work.read_only:
+        return Invocation(tuple(arguments), work.prompt)
+    settings = ("GEMINI_CLI_SYSTEM_SETTINGS_PATH", str(_SETTINGS))
+    return Invocation((*arguments, *_reviewer(has)), work.prompt, (settings,))
 
 
 def _reviewer(has: frozenset[str]) -> list[str]:

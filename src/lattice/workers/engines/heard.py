@@ -33,10 +33,11 @@ class Heard(Record):
     structured: Any = None  # an answer to a JSON schema, where the engine gives one
     error: str | None = None
     usage: Usage = Usage()
+    so_far: Usage = Usage()  # of an engine that tells its usage at its end: at least so much, while it works
     rate_limit: RateLimit | None = None
     turns: int = 0
     tools: int = 0  # how many tools it has called
     activity: str | None = None  # one line: what it does now, for `ps` and `top`
     unread: int = 0  # lines that were not what the engine's format says
     message: str | None = None  # what its last piece belonged to: the next one of the same goes on with it
-    before: Usage | None = None  # what a session that goes on had used, where the engine's totals count that again
+    before: Usage | None = None  # what a session that goes on had used, where the engine counts that again

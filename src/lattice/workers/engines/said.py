@@ -96,24 +96,20 @@ def added(one: Usage, other: Usage) -> Usage:
         total(one.tokens_in, other.tokens_in),
         total(one.tokens_out, other.tokens_out),
         total(one.tokens_cached, other.tokens_cached),
-        sum(costs) if costs else None,
+        round(sum(costs), 9) if costs else None,  # prices, not their binary forms
     )
 
 
-def since(whole_session: Usage, before: Usage | None) -> Usage:
-    """What is new in a total of the whole session. Where what came before is not known, what is new is not either.
+def since(cost_usd: float | None, before: Usage | None) -> float | None:
+    """What is new in a price of a whole session. Where that of its past is not known, what is new is not either.
 
-    A total that is smaller than what came before does not count it, and stays as it is.
+    A price that is lower than that of the past does not count it, and stays as it is.
     """
-    if before is None:
-        return whole_session
-    new: dict[str, Any] = {}
-    for name, value in whole_session.fields().items():
-        old = before.fields()[name]
-        new[name] = None if value is None or old is None else value if value < old else value - old
-    if isinstance(new["cost_usd"], float):
-        new["cost_usd"] = round(new["cost_usd"], 9)  # a difference of prices, not of their binary forms
-    return Usage.made_of(new)
+    if cost_usd is None or before is None:
+        return cost_usd
+    if before.cost_usd is None or cost_usd < before.cost_usd:
+        return None if before.cost_usd is None else cost_usd
+    return round(cost_usd - before.cost_usd, 9)  # as above
 
 
 def answer(said: str | None) -> Any:
