@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lattice.workers.engines.heard import Usage
+import pytest
+
+from lattice.workers.engines.heard import RateLimit, Usage
 from lattice.workers.engines.opencode import ENGINE, invoke, login
 from lattice.workers.engines.protocol import Work
 from tests.workers.engines.streams import WELL, heard, opencode, opencode_finish
@@ -70,3 +72,17 @@ def test_a_login_is_a_variable_or_a_file(tmp_path: Path) -> None:
     (tmp_path / "opencode").mkdir()
     (tmp_path / "opencode/auth.json").write_text("{}")
     assert True is login({"XDG_DATA_HOME": str(tmp_path)}, tmp_path).known
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"), [("90", 90.0), ("1.5", 1.5), ("Sat, 21 Nov 2026 09:00:00 GMT", None), ("", None), (90, None)]
+)
+def test_when_a_refusal_ends_is_read_from_the_providers_answer(after: object, expected: float | None) -> None:
+    data = {"message": "slow down", "statusCode": 429, "responseHeaders": {"Retry-After": after}}
+    end = heard("opencode", {"type": "error", "sessionID": "ses_1", "error": {"name": "APIError", "data": data}})
+    assert RateLimit(after_s=expected) == end.rate_limit
+
+
+def test_an_error_of_another_status_is_no_refusal() -> None:
+    data = {"message": "no", "statusCode": 500, "responseHeaders": {"retry-after": "90"}}
+    assert heard("opencode", {"type": "error", "sessionID": "ses_1", "error": {"data": data}}).rate_limit is None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lattice.workers.engines import said
-from lattice.workers.engines.heard import Heard, Usage
+from lattice.workers.engines.heard import Heard, RateLimit, Usage
 from lattice.workers.engines.protocol import Engine, Invocation, Login, Work
 
 _GOES_ON = ("tool-calls", "tool_calls", "unknown")
@@ -70,7 +70,8 @@ def hear(heard: Heard, line: Mapping[str, Any]) -> Heard:
     if kind == "step_finish":
         return _finished(heard, part)
     if kind == "error":
-        return said.failed(heard, _words(line.get("error")) or _words(line) or "an error without words")
+        heard = said.failed(heard, _words(line.get("error")) or _words(line) or "an error without words")
+        return said.refused(heard, _refusal(said.mapping(line.get("error"))))
     return heard
 
 
@@ -109,6 +110,18 @@ def _words(value: object) -> str | None:
     error = said.mapping(value)
     inner = said.mapping(error.get("data")).get("message") or error.get("message") or error.get("name")
     return said.text(inner, said.ERROR_CHARS_MAX)
+
+
+def _refusal(error: Mapping[str, Any]) -> RateLimit | None:
+    """What the provider's answer says of a refusal where its words do not: the status, and the header of the reset."""
+    data = said.mapping(error.get("data"))
+    if data.get("statusCode") != 429:
+        return None
+    headers = {name.lower(): value for name, value in said.mapping(data.get("responseHeaders")).items()}
+    after = said.word(headers.get("retry-after"))
+    is_span = after is not None and after.isascii() and after.replace(".", "", 1).isdigit()
+    known = said.refusal(_words(error))
+    return RateLimit(after_s=float(after)) if is_span and after else known or RateLimit()
 
 
 def show(line: Mapping[str, Any]) -> str | None:
