@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -93,10 +92,15 @@ def _of(turn: Turn, kind: str, **more: Any) -> Line:
     return {"type": kind, **more, "session_id": turn.session_id, "uuid": "00000000-0000-4000-8000-000000000001"}
 
 
-def _assistant(turn: Turn, content: Sequence[Line]) -> Line:
-    so_far = {"input_tokens": 3, "output_tokens": 1}  # the result has all
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": turn.model, "usage": so_far}
-    return _of(turn, "assistant", message={**message, "content": list(content)}, parent_tool_use_id=None)
+def _assistant(turn: Turn, content: Sequence[Line], *, synthetic: bool = False) -> Line:
+    """What the model says; `synthetic`: what the program says in its place, as it does of a refusal."""
+    message: dict[str, Any] = {"id": "msg_1", "type": "message", "role": "assistant", "model": turn.model}
+    if synthetic:
+        message |= {"model": "<synthetic>", "usage": {"input_tokens": 0, "output_tokens": 0}}
+    elif turn.behaviour.tokens_in is not None:
+        message["usage"] = {"input_tokens": 3, "output_tokens": 1}  # so far; the result has all
+    more = {"error": "rate_limit"} if synthetic else {}
+    return _of(turn, "assistant", message={**message, "content": list(content)}, parent_tool_use_id=None, **more)
 
 
 def _tool_result(turn: Turn, text: str) -> Line:
@@ -168,12 +172,12 @@ def ends(turn: Turn, number: int) -> list[Line]:
         return [_of(turn, "result", subtype="error_max_budget_usd", is_error=True, **about, errors=spent)]
     if is_last and turn.error is not None:
         # The real one calls a failure of the provider's a success that is an error.
-        return [_of(turn, "result", subtype="success", is_error=True, **about, result=turn.error)]
+        failed = _of(turn, "result", subtype="success", is_error=True, **about, result=turn.error)
+        words = [_assistant(turn, [{"type": "text", "text": turn.error}], synthetic=True)] if turn.refused else []
+        return [*words, failed]
     if turn.call.schema is not None:
         about["structured_output"] = told.structured if told.structured is not None else {"summary": text}
-        if told.structured is not None:
-            text = json.dumps(told.structured)
-    answer = _assistant(turn, [{"type": "text", "text": text}])
+    answer = _assistant(turn, [{"type": "text", "text": text}], synthetic=turn.refused)
     return [answer, _of(turn, "result", subtype="success", is_error=False, **about, result=text)]
 
 
@@ -188,4 +192,9 @@ SPEECH = Speech(
     works=works,
     long=long,
     ends=ends,
+    prices=True,
+    takes_session=True,
+    takes_schema=True,
+    takes_budget=True,
+    adds_up=True,
 )

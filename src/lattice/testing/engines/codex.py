@@ -149,4 +149,5 @@ SPEECH = Speech(
     works=works,
     long=long,
     ends=ends,
+    takes_schema=True,
 )

@@ -130,4 +130,5 @@ SPEECH = Speech(
     works=works,
     long=long,
     ends=ends,
+    takes_session=True,
 )

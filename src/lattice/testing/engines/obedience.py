@@ -104,7 +104,8 @@ def _gemini(here: Path, given: Given, environ: Mapping[str, str]) -> Iterator[st
             servers = {name: server for name, server in servers.items() if name in limit}
     yield from _servers(servers)
     mode = "yolo" if given.has("--yolo") else given.last("--approval-mode")
-    may_run = mode == "yolo" or any("run_shell_command" in one for one in given.flags.get("--allowed-tools", ()))
+    tools = ",".join(given.flags.get("--allowed-tools", ())).split(",")
+    may_run = mode == "yolo" or "run_shell_command" in tools
     if may_run:
         yield from _orders(here, *_context_files(system))
 
@@ -125,7 +126,8 @@ def _opencode(here: Path, _given: Given, environ: Mapping[str, str]) -> Iterator
         if not environ.get("OPENCODE_DISABLE_CLAUDE_CODE"):
             yield from _orders(here, "CLAUDE.md") if not (here / "AGENTS.md").exists() else ()
     permission = _object(environ.get("OPENCODE_PERMISSION") or "{}") or over.get("permission")
-    denied = permission == "deny" or (isinstance(permission, dict) and permission.get("bash") == "deny")
+    bash = permission.get("bash") if isinstance(permission, dict) else permission
+    denied = bash == "deny" or (isinstance(bash, dict) and bash.get("*") == "deny")
     if not denied and not environ.get("OPENCODE_DISABLE_PROJECT_CONFIG"):
         yield from _orders(here, "AGENTS.md")
 

@@ -143,4 +143,5 @@ SPEECH = Speech(
     works=works,
     long=long,
     ends=ends,
+    prices=True,
 )

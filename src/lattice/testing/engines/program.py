@@ -127,7 +127,8 @@ def _told(told: Behaviour, call: Call, speech: Speech) -> Turn:
     refused = told.limited and not told.limit_passes
     called_success = refused and told.lies and speech.name == "claude"
     error = (LIMIT_TEXT if refused else told.error) if (refused or not told.succeeds) and not called_success else None
-    return Turn(told, call, session, time.time(), LIMIT_TEXT if called_success else told.text, error)
+    answer = told.text if call.schema is None or told.structured is None else json.dumps(told.structured)
+    return Turn(told, call, session, time.time(), LIMIT_TEXT if called_success else answer, error)
 
 
 def _work(speech: Speech, turn: Turn, environ: Mapping[str, str]) -> None:

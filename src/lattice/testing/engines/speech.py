@@ -88,3 +88,9 @@ class Speech(Record):
     works: Callable[[Turn], list[Line]]
     long: Callable[[Turn, str], Line]  # a line with so long a text, which is not the final one
     ends: Callable[[Turn, int], list[Line]]  # the lines of one result, by its number from 0
+    # What an adapter can be asked for.
+    prices: bool = False  # it says what it cost
+    takes_session: bool = False  # it uses the session id that it is told
+    takes_schema: bool = False  # it answers to a JSON schema
+    takes_budget: bool = False  # it keeps to a limit of its own
+    adds_up: bool = False  # the price of a resumed conversation is that of all of it
