@@ -28,6 +28,8 @@ from lattice.workers.builtin.diffcheck.settings import (
 )
 from lattice.workers.builtin.diffcheck.syntax import check_syntax
 from lattice.workers.builtin.diffcheck.tools import Adapter, Project, run_all
+from lattice.workers.reviews.anchoring import anchored
+from lattice.workers.worktrees.git import Repository
 
 TOOL_LIMIT_S = 120.0
 TOOLS_BUDGET_S = 480.0  # The definition gives the whole run ten minutes.
@@ -142,7 +144,7 @@ def make_review(
         summary=_summary(len(changes), kept, checks),
         checks=tuple(checks),
     )
-    return masked(review, frozenset(literals))
+    return masked(anchored(review, Repository.discover(worktree), commit), frozenset(literals))
 
 
 def _summary(file_count: int, findings: Sequence[MergedFinding], checks: Sequence[Check]) -> str:

@@ -1,0 +1,1 @@
+"""Reviews by workers: what of them needs git and processes."""
