@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -130,6 +129,8 @@ def execute(found: Target, root: Path, environ: Mapping[str, str], stdin: bytes,
     """Run one hook to its end, or to the time limit, which ends its process group. Returns what went wrong."""
     give_up_at = time.monotonic() + timeout_s
     # A file and not a pipe: a hook need not read what it is told.
+    import tempfile  # it costs more than all else here: a hook that is fired pays for it
+
     with tempfile.TemporaryFile() as told:
         told.write(stdin)
         told.seek(0)

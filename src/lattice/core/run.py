@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, assert_never
 
 from lattice.core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Never
 
 
 class Exited(Record):
@@ -148,7 +151,12 @@ def judge(evidence: Evidence) -> Verdict:
         case Lost(error=error):
             return Failed(error, {"kind": "lost"})
         case _:
-            assert_never(evidence.ending)
+            raise _unforeseen(evidence.ending)
+
+
+def _unforeseen(ending: Never) -> AssertionError:
+    """What `typing.assert_never` is to a type checker, without the import."""
+    return AssertionError(f"an ending that nobody thought of: {ending!r}")
 
 
 def _of_work_done(evidence: Evidence, how: str) -> Verdict:

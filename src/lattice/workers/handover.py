@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 import lattice
 from lattice.commands.board import Board
@@ -24,6 +23,10 @@ from lattice.workers.ends.outcome import outcome_of
 from lattice.workers.lease import hand_on
 from lattice.workers.processes.tree import signal_tree
 from lattice.workers.runs import RunFolder, RunSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 READY_WITHIN_S = 30.0
 _INHERITED_BY_GUARD = ("PATH", "HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "TMPDIR", "USER", "LOGNAME")

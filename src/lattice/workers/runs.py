@@ -27,7 +27,6 @@ import shutil
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from lattice.core.codec import BadLine, parse
 from lattice.core.ids import is_id
@@ -40,6 +39,10 @@ from lattice.workers.sandboxes import sandbox
 from lattice.workers.sandboxes.sandbox import Sandbox
 from lattice.workers.worktrees import preparation_spec
 from lattice.workers.worktrees.preparation_spec import Preparation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 OUTCOME_BYTES = 64 << 10
 LOG_LIMIT_BYTES = 64 << 20

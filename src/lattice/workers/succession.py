@@ -16,7 +16,6 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NoReturn
 
 from lattice.commands.board import Board
 from lattice.commands.hooks import IN_HOOK
@@ -25,6 +24,10 @@ from lattice.workers import handover
 from lattice.workers.processes.title import replace_word
 from lattice.workers.processes.tree import RUN_MARK, signal_tree
 from lattice.workers.runs import RunFolder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 class Order(Record):

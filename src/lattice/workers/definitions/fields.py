@@ -6,9 +6,12 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from lattice.errors import DefinitionError, choices, nearest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 TIMEOUT_MINUTES_MAX = 10_080
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from lattice.core import codec
 from lattice.core.actors import parse_actor
@@ -25,6 +24,10 @@ from lattice.workers.definitions.queueing import max_parallel_of, retries_of
 from lattice.workers.definitions.sandboxing import sandbox_of
 from lattice.workers.definitions.triggering import escalate_of, sweep_of, triggers_of
 from lattice.workers.environment import EnvironmentRules
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 GRACE_SECONDS_MAX = 600
 AFTER_RESULT_SECONDS_MAX = 3_600

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lattice.core.conditions import parse_condition
 from lattice.core.hooks import ANY, parse_transition
 from lattice.core.record import Record
 from lattice.errors import ValidationError
@@ -92,6 +91,8 @@ def sweep_of(fields: Fields) -> Sweep | None:
 def _condition(fields: Fields) -> str | None:
     text = fields.text("when")
     if text is not None:
+        from lattice.core.conditions import parse_condition  # a worker with a condition pays for it
+
         try:
             parse_condition(text)
         except ValidationError as off:

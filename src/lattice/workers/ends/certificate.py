@@ -8,9 +8,9 @@ as `late`: told, and not believed.
 from __future__ import annotations
 
 import json
-import platform
+import os
+import sys
 from collections.abc import Sequence
-from typing import Any
 
 import lattice
 from lattice.core.codec import BadLine, parse
@@ -20,6 +20,10 @@ from lattice.ledger import timestamp
 from lattice.store.files import disk
 from lattice.workers.ends.ladder import Rung
 from lattice.workers.runs import RunFolder, RunSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PIDS_MAX = 500
 """How many killed processes are kept by number; the count is always told."""
@@ -54,8 +58,8 @@ def certificate_of(spec: RunSpec, evidence: Evidence, verdict: Verdict, found: F
         "host": spec.host,
         "versions": {
             "lattice": lattice.__version__,
-            "python": platform.python_version(),
-            "kernel": platform.release(),
+            "python": sys.version.split()[0],
+            "kernel": os.uname().release,
         },
         "evidence": {
             "ending": _named(evidence.ending),

@@ -10,13 +10,16 @@ import os
 import select
 import signal
 from collections.abc import Callable
-from typing import Any
 
 from lattice.core.record import Record
 from lattice.workers.ends.limits import now_s
 from lattice.workers.processes.table import descendants
 from lattice.workers.processes.tree import signal_tree
 from lattice.workers.runs import RunSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PIDS_MAX = 100
 """How many pids of one rung are kept by number; the count is always told."""

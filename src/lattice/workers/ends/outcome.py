@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from lattice.core.events import ProcessCompleted, ProcessFailed, TaskEvent
 from lattice.core.record import Record
@@ -11,6 +10,10 @@ from lattice.core.run import Evidence, Exited, Failed, judge
 from lattice.core.task import Task
 from lattice.workers.ends.certificate import Found, certificate_of
 from lattice.workers.runs import OUTCOME_BYTES, RunSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 ERROR_CHARS_MAX = 2_000
 ERROR_CHARS_IN_BRIEF = 500

@@ -18,12 +18,15 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from lattice.core.codec import BadLine, parse
 from lattice.core.run import Reported
 from lattice.store.files import disk
 from lattice.workers.runs import RunFolder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 BYTES_MAX = 1 << 20
 TEXT_CHARS_MAX = 2_000

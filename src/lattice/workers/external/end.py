@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from lattice.commands.artifacts import Payload, describe, discard, keep, read_payload
 from lattice.commands.board import Board
@@ -24,6 +23,10 @@ from lattice.workers.external.lapse import seconds_of
 from lattice.workers.overview import RunView
 from lattice.workers.processes.tree import RUN_MARK
 from lattice.workers.runs import RunFolder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _USAGE_MEMBERS_MAX = 32
 

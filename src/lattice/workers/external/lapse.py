@@ -8,18 +8,31 @@ lack a heartbeat that git has not brought yet.
 from __future__ import annotations
 
 import time
-from calendar import timegm
 
 from lattice.commands.board import Board
 from lattice.core.events import ProcessFailed
 from lattice.core.task import ActiveRun, Task
-from lattice.ledger import Signature
+from lattice.ledger import Signature, timestamp
 from lattice.workers.runs import host_name
+
+_PLACES = ((0, 4), (5, 2), (8, 2), (11, 2), (14, 2), (17, 2))
+_EPOCH_DAYS = 719469
+"""Days from the first of March of a year 0 to the day before 1970 began, as `seconds_of` counts them."""
 
 
 def seconds_of(ts: str) -> int:
-    """A time of the log, as seconds since 1970."""
-    return timegm(time.strptime(ts, "%Y-%m-%dT%H:%M:%SZ"))
+    """A time of the log, as seconds since 1970. Raises ValueError.
+
+    Counted here: `calendar` and `time.strptime` cost a run's start more than the rest of what it reads.
+    """
+    year, month, day, hour, minute, second = (int(ts[at : at + width]) for at, width in _PLACES)
+    march = (month + 9) % 12  # With years that begin in March, a leap day is a year's last.
+    years = year - (month <= 2)
+    days = 365 * years + years // 4 - years // 100 + years // 400 + (153 * march + 2) // 5 + day - _EPOCH_DAYS
+    seconds = ((days * 24 + hour) * 60 + minute) * 60 + second
+    if timestamp(seconds * 1000) != ts:
+        raise ValueError(f"{ts[:40]!r} is no time of a log")
+    return seconds
 
 
 def is_past(run: ActiveRun) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
-from typing import Protocol
 
+from lattice.core.record import Protocol
 from lattice.core.run import Exited, Signalled
 from lattice.workers.runs import RunFolder, RunSpec
 

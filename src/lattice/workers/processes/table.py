@@ -6,7 +6,8 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+
+from lattice.core.record import NamedTuple
 
 
 class Stat(NamedTuple):

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from calendar import timegm
 from collections.abc import Iterator
-from time import strptime
 
 from lattice.commands.board import Board
 from lattice.core.events import ProcessRequested
 from lattice.core.task import Task
 from lattice.errors import WriteUncertain
 from lattice.workers.ends.outcome import Outcome
+from lattice.workers.external.lapse import seconds_of
 from lattice.workers.queueing import queue
 from lattice.workers.runs import RunFolder, RunSpec, decode_spec
 
@@ -116,7 +115,7 @@ def _ms_of(ts: object) -> int | None:
     if not isinstance(ts, str):
         return None
     try:
-        return timegm(strptime(ts, "%Y-%m-%dT%H:%M:%SZ")) * 1000
+        return seconds_of(ts) * 1000
     except ValueError:
         return None
 

@@ -15,10 +15,13 @@ import functools
 import os
 import shutil
 from collections.abc import Mapping
-from typing import Any
 
 from lattice.core.record import Record
 from lattice.errors import SandboxUnavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 NONE = "none"
 NAMESPACE = "namespace"

@@ -13,7 +13,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -37,7 +36,7 @@ def digest_of(tree: Path, setup_digest: str, key: Sequence[str]) -> str:
 
     A file of the key that is missing counts as missing. Raises RunSetupError for one that is no regular file.
     """
-    digest = hashlib.sha256(f"1 {setup_digest} {sys.platform} {platform.machine()}".encode())
+    digest = hashlib.sha256(f"1 {setup_digest} {sys.platform} {os.uname().machine}".encode())
     for name in key:
         path = tree / name
         digest.update(f"{len(name)}:{name}:".encode())

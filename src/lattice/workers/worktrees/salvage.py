@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -55,6 +54,8 @@ def salvage(repo: Repository, path: Path, run_id: str, start_sha: str, keep: Seq
             _keep(repo, ref, sha, run_id)  # First, so that no failure below loses commits.
     if os.path.lexists(path):
         _check_link(path, admin)
+        import tempfile  # a worktree that somebody left changed pays for it
+
         with tempfile.TemporaryDirectory(prefix="lattice-salvage-") as scratch:
             changed = _commit_changes(repo, path, admin, Path(scratch), tip=tip, run_id=run_id, keep=keep)
         if changed != tip:
