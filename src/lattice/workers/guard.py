@@ -1,6 +1,6 @@
 """The guard: a small subreaper that starts the supervisor, waits for it, and finishes the run should it die.
 
-    python -I -c … lattice.workers.guard FOLDER RUN_ID LEASE_FD ENV_FD READY_FD
+    python -I -S -c … lattice.workers.guard FOLDER RUN_ID LEASE_FD ENV_FD READY_FD
 
 It is started detached, with a clean environment, holding nothing but the three descriptors:
 the locked lease, which it hands on and keeps no copy of (so that the lease is free at the very moment

@@ -80,7 +80,8 @@ def start_guard(
             hand_on(lease_fd)
             handed = (lease_fd, env_file.fileno(), write_fd)
             guard = subprocess.Popen(
-                [sys.executable, "-I", "-c", _BOOT, package, str(board.root), folder.run_id, *map(str, handed)],
+                # Without `site`: it reads other packages' files, for which a guard has no use.
+                [sys.executable, "-I", "-S", "-c", _BOOT, package, str(board.root), folder.run_id, *map(str, handed)],
                 cwd="/",
                 env=own | ({IN_HOOK: environment[IN_HOOK]} if IN_HOOK in environment else {}),
                 stdin=subprocess.DEVNULL,
