@@ -21,7 +21,7 @@ from lattice.store.files.tail import FileTail
 from lattice.workers import guard, lease, reconcile, supervisor
 from lattice.workers.ends import outcome, steps
 from lattice.workers.processes import tree as processes
-from lattice.workers.queueing import queue
+from lattice.workers.queueing.sight import Memory, Seen
 from lattice.workers.runs import RunFolder, RunSpec, all_runs
 
 
@@ -132,10 +132,10 @@ def agent_believed() -> None:
 
 def slot_leaked() -> None:
     """A slot is given back by the supervisor at its end, and not by the kernel at its death."""
-    look = queue._look
+    look = Memory.look
 
-    def leaky(board: Board) -> queue._Seen:
-        seen = look(board)
+    def leaky(memory: Memory, board: Board) -> Seen:
+        seen = look(memory, board)
         specs = [spec for run in all_runs(board.folder) if not run.waits() and (spec := run.spec()) is not None]
         held = [spec for spec in specs if "removed" not in _done(RunFolder(board.folder, spec.run_id), spec)]
         return seen.replace(running=(*seen.running, *(spec for spec in held if spec not in seen.running)))
@@ -143,7 +143,7 @@ def slot_leaked() -> None:
     def _done(folder: RunFolder, spec: RunSpec) -> set[str]:
         return {step.name for step in steps.of(folder, spec)}
 
-    put(queue, "_look", leaky)
+    put(Memory, "look", leaky)
 
 
 def acknowledged_unsynced() -> None:

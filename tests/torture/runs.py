@@ -147,8 +147,8 @@ def counted(template: Site, folder: Path, worker: str, faults: Iterable[Fault] =
     os.waitpid(forked(lambda: _faulty_gc(site, orders)), 0)
     calls = read_trace(site.trace).calls
     shutil.rmtree(folder, ignore_errors=True)
-    # The last that is waited for is the engine: before it there was what prepared the run.
-    ended = max((k for k, name in enumerate(calls["supervisor"], 1) if name == "waitid"), default=0)
+    # The first that is asked for with waitid(2) is the engine: after it the sweep asks whether anything is left.
+    ended = next((k for k, name in enumerate(calls["supervisor"], 1) if name == "waitid"), 0)
     return {role: len(names) for role, names in calls.items()} | {ENDED: ended}
 
 

@@ -10,6 +10,7 @@ which the starter waits. The supervisor is a fork of it: one start-up less, and 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ from lattice.errors import LatticeError
 from lattice.workers import lease, liveness, supervisor
 from lattice.workers.processes.tree import become_subreaper, sweep
 from lattice.workers.queueing import attendant
+from lattice.workers.queueing.sight import Memory
 from lattice.workers.reconcile import mend
 from lattice.workers.runs import RunFolder
 from lattice.workers.succession import Order, Predecessor, Succeeds
@@ -43,16 +45,18 @@ def main(arguments: Sequence[str]) -> int:
     lease_fd, env_fd, ready_fd = (int(number) for number in arguments[2:5])
     environment, origin = _read_environments(env_fd)
     order: Order | None = Order(Path(arguments[0]), arguments[1], lease_fd, ready_fd, environment, origin)
+    memory = Memory()
+    gc.freeze()  # What is there by now stays: a collection in a fork would write to each page of it, and so copy it.
     while order is not None:
         try:
-            _guard(order)
+            _guard(order, memory)
             order = None
         except Succeeds as become:  # in a fork: what this process was before is gone with its stack
             order = become.order
     return 0
 
 
-def _guard(order: Order) -> None:
+def _guard(order: Order, memory: Memory) -> None:
     """One run to its end. Raises Succeeds in the fork that guards the next."""
     lease.keep(order.lease_fd)
     os.set_inheritable(order.ready_fd, False)
@@ -67,13 +71,13 @@ def _guard(order: Order) -> None:
         else:
             os.close(order.lease_fd)
             _finish(order.root, folder)
-            _move_on(order, folder, own)
+            _move_on(order, folder, own, memory)
         os._exit(status)
     os.close(order.lease_fd)
     os.close(order.ready_fd)
     os.waitpid(child, 0)
     _finish(order.root, folder)
-    _move_on(order, folder, own)
+    _move_on(order, folder, own, memory)
 
 
 def _supervise(order: Order, folder: RunFolder) -> int:
@@ -98,10 +102,10 @@ def _finish(root: Path, folder: RunFolder) -> None:
         folder.note(f"guard: {why}")  # The next reading command, or `worker gc`, goes on from here.
 
 
-def _move_on(order: Order, folder: RunFolder, own: Predecessor) -> None:
+def _move_on(order: Order, folder: RunFolder, own: Predecessor, memory: Memory) -> None:
     """Start the runs that waited for this one's end. Raises Succeeds in the fork that guards one of them."""
     try:
-        attendant.attend(order.root, order.origin, own.start_guard)
+        attendant.attend(order.root, order.origin, own.start_guard, memory)
     except (LatticeError, OSError) as why:
         folder.note(f"guard: the queue was not moved: {why}")  # As above: the next reading command does it.
 

@@ -19,6 +19,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from lattice.store.files.disk import StrPath
+
 _ACQUIRE_ATTEMPTS_MAX = 200
 
 
@@ -43,7 +45,7 @@ def acquire(path: Path) -> int:
         raise
 
 
-def held(path: Path) -> bool:
+def held(path: StrPath) -> bool:
     """Whether a process holds the lease now. A missing file is not held. Raises OSError."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -6,9 +6,11 @@ Whoever finds a run whose lease is free does this: the guard at once, else any r
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lattice.commands.artifacts import discard
 from lattice.commands.board import Board
@@ -29,6 +31,9 @@ from lattice.workers.runs import RunFolder, RunSpec, host_name
 from lattice.workers.worktrees import branches, worktree
 from lattice.workers.worktrees.git import Repository
 from lattice.workers.worktrees.salvage import salvage
+
+if TYPE_CHECKING:
+    from lattice.workers.queueing.retries import Retry
 
 
 def mend(board: Board, folder: RunFolder, killed: Sequence[int] = (), by: str = "a later command") -> bool:
@@ -155,9 +160,7 @@ def record_end(board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome)
         retry = follow.events(task) if follow is not None else []
         return [*attached, *branches.link(task, branch), outcome.body(task, spec), *retry]
 
-    from lattice.workers.queueing.retries import following  # It is built on the queue, which is built on this.
-
-    with following(board, folder, spec, outcome) as follow:
+    with _following(board, folder, spec, outcome) as follow:
         written = board.ledger.transact(spec.task_id, decide, by)
     if not written.events:
         for artifact_id, _ in outcome.artifacts:
@@ -165,6 +168,17 @@ def record_end(board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome)
     if branch is None:
         _link_branch(board, spec, by)
     return bool(written.events)
+
+
+def _following(
+    board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome
+) -> contextlib.AbstractContextManager[Retry | None]:
+    """The run that follows this end; most ends are followed by none, and ask for no module that could make one."""
+    if spec.retries is None and (outcome.cause is None or outcome.cause.get("kind") != "rate_limit"):
+        return contextlib.nullcontext()
+    from lattice.workers.queueing.retries import following  # It is built on the queue, which is built on this.
+
+    return following(board, folder, spec, outcome)
 
 
 def _branch_to_link(folder: RunFolder, spec: RunSpec) -> str | None:

@@ -129,7 +129,7 @@ def decode_spec(data: bytes) -> RunSpec:
 
 
 class _Inside:
-    """A path in a run's folder, made when it is asked for: a look at a long queue asks for few of them."""
+    """A path in a run's folder, made when it is asked for."""
 
     def __init__(self, *names: str) -> None:
         self._names = names
@@ -156,19 +156,30 @@ class RunFolder:
 
     def __init__(self, board_folder: Path, run_id: str) -> None:
         self.run_id = run_id
-        self.path = board_folder / "runs" / run_id
-        self.marker = board_folder / "runs" / "open" / run_id
+        self._runs = os.path.join(board_folder, "runs")
+
+    @property
+    def path(self) -> Path:
+        return Path(self._runs, self.run_id)
+
+    @property
+    def marker(self) -> Path:
+        return Path(self._runs, "open", self.run_id)
+
+    def _name(self, name: str) -> str:
+        """As text: a look at a long queue asks each run of it, and a Path takes longer to make than to look up."""
+        return os.path.join(self._runs, self.run_id, name)
 
     def exists(self) -> bool:
         return self.path.is_dir()
 
     def alive(self) -> bool:
         """Whether somebody supervises the run now: a fact of the kernel."""
-        return lease.held(self.lease)
+        return lease.held(self._name("lease"))
 
     def waits(self) -> bool:
         """Whether the run is in the queue. Ask it before `alive`: a run leaves the queue with its lease held."""
-        return self.queued.exists()
+        return os.path.exists(self._name("queued"))
 
     def leave_queue(self) -> bool:
         """Take the run out of the queue for good, by the holder of its lease. Whether it was in it."""

@@ -31,7 +31,7 @@ from lattice.workers.processes.tree import RUN_MARK, become_subreaper, sweep
 from lattice.workers.queueing.queue import deadline_of
 from lattice.workers.reconcile import certify, record_end, remove_worktree, rescue
 from lattice.workers.runs import RunFolder, RunSpec
-from lattice.workers.worktrees.setup import SetupProcess
+from lattice.workers.worktrees.setup import SetupProcess, is_needed
 
 SWEEP_S = 30.0
 
@@ -115,6 +115,9 @@ class Supervisor:
         return ended or self.engine.status() or SpawnFailed("Nobody can say how the engine ended.")
 
     def _prepare(self) -> Ending | None:
+        if not is_needed(self.spec):
+            self.prepared = True
+            return None
         try:
             setup = SetupProcess(self.folder, self.spec, self.environment, (self.lease, self.control))
         except OSError as why:

@@ -16,13 +16,14 @@ from pathlib import Path
 from lattice.commands.board import FOLDER, Board, read_config
 from lattice.workers import lease
 from lattice.workers.queueing import queue
+from lattice.workers.queueing.sight import Memory
 
 ATTEND_S = 900.0
 LOOK_S = 60.0
 """The longest sleep: a clock that is set, or a machine that was asleep, shows a minute later at the latest."""
 
 
-def attend(root: Path, origin: Mapping[str, str], starter: queue.Starter) -> None:
+def attend(root: Path, origin: Mapping[str, str], starter: queue.Starter, memory: Memory) -> None:
     """Start the runs whose turn it is, and wait for those whose time comes soon. Raises LatticeError, OSError."""
     if not queue.in_use(root / FOLDER):
         return
@@ -30,8 +31,8 @@ def attend(root: Path, origin: Mapping[str, str], starter: queue.Starter) -> Non
     try:
         while True:
             board = Board(root, read_config(root))  # The limits may have changed while it slept.
-            queue.move(board, origin, starter=starter)
-            due_ms = queue.next_time_ms(board)
+            queue.move(board, origin, starter=starter, memory=memory)
+            due_ms = queue.next_time_ms(board, memory)
             left_s = (due_ms - board.ledger.source.now_ms()) / 1000 if due_ms is not None else None
             if left_s is None or left_s > ATTEND_S:
                 return

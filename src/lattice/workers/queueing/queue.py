@@ -21,22 +21,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lattice.commands.board import Board
-from lattice.core.codec import BadLine, parse
 from lattice.core.events import ProcessRequested
 from lattice.core.record import Record
 from lattice.core.run import Cancelled, SetupFailed
-from lattice.core.summary import rank
 from lattice.core.task import Task
-from lattice.errors import LatticeError, NotFound
+from lattice.errors import LatticeError
 from lattice.ledger import timestamp
 from lattice.store.files import disk
 from lattice.store.files.locks import WAIT_S, locked
 from lattice.workers import lease
 from lattice.workers.handover import environment_of, note_end, start_guard
 from lattice.workers.processes.tree import RUN_MARK
-from lattice.workers.queueing.turns import Limits, Waiting, choose, in_order
+from lattice.workers.queueing.sight import Memory, Seen, waiting_of
+from lattice.workers.queueing.turns import Limits, Waiting, choose
 from lattice.workers.reconcile import mend
-from lattice.workers.runs import RunFolder, RunSpec, host_name, open_runs
+from lattice.workers.runs import RunFolder, RunSpec, open_runs
 
 Starter = Callable[[Board, RunFolder, int, Mapping[str, str], Mapping[str, str]], str | None]
 """What starts the guard of a run, as `handover.start_guard` does."""
@@ -49,14 +48,6 @@ class Turn(Record):
     """Whether a run that is asked for may start now: what it has to wait for, or nothing."""
 
     waits_for: tuple[str, ...] = ()
-
-
-class _Seen(Record):
-    """What the runs that are not closed do now."""
-
-    running: tuple[RunSpec, ...]
-    waiting: tuple[Waiting, ...]  # in their order
-    over: tuple[RunFolder, ...]  # in the queue, though the log has it that they wait no more
 
 
 @contextlib.contextmanager
@@ -72,8 +63,8 @@ def admission(board: Board, spec: RunSpec, task: Task) -> Iterator[Turn]:
         yield Turn()
         return
     with locked(_lock(board)):
-        seen = _look(board)
-        asks = _waiting(spec, task, 0)
+        seen = Memory().look(board)
+        asks = waiting_of(spec, task, 0)
         yield Turn(_chosen(board, seen, [*seen.waiting, asks])[spec.run_id])
 
 
@@ -108,25 +99,33 @@ def deadline_of(spec: RunSpec, begins_ms: int) -> str:
 
 def listed(board: Board) -> list[tuple[Waiting, tuple[str, ...]]]:
     """The runs that wait, in their order, and what each waits for."""
-    seen = _look(board)
+    seen = Memory().look(board)
     said = _chosen(board, seen, seen.waiting)
     return [(run, said[run.run_id]) for run in seen.waiting]
 
 
 def place(board: Board, run_id: str) -> int | None:
     """The run's place in the queue, from 1; None where it is not in it."""
-    ids = [run.run_id for run in _look(board).waiting]
+    ids = [run.run_id for run in Memory().look(board).waiting]
     return ids.index(run_id) + 1 if run_id in ids else None
 
 
-def move(board: Board, origin: Mapping[str, str], wait_s: float = WAIT_S, starter: Starter | None = None) -> list[str]:
+def move(
+    board: Board,
+    origin: Mapping[str, str],
+    wait_s: float = WAIT_S,
+    starter: Starter | None = None,
+    memory: Memory | None = None,
+) -> list[str]:
     """Start every run whose turn it is, with the variables of `origin`; returns those started.
 
-    A run that cannot be started ends as failed, and the next has its turn. Raises LockTimeout, OSError.
+    `memory` is of whoever moves it more than once. A run that cannot be started ends as failed, and the next has its
+    turn. Raises LockTimeout, OSError.
     """
     started: list[str] = []
+    memory = memory or Memory()
     while True:
-        over, claims = _claim(board, wait_s)
+        over, claims = _claim(board, memory, wait_s)
         problems = 0
         try:
             for folder in over:
@@ -172,9 +171,9 @@ def take_out(board: Board, run_id: str, reason: str | None, by: str) -> bool:
     return True
 
 
-def next_time_ms(board: Board) -> int | None:
+def next_time_ms(board: Board, memory: Memory) -> int | None:
     """The first moment to come at which the time of a run that waits is there, or an engine's pause is over."""
-    times = [_due_ms(folder) for folder in open_runs(board.folder) if folder.waits()]
+    times = memory.due_times(board)
     if times:
         times += [_until(path) for path in _lock(board).parent.glob("paused-*")]
     now_ms = board.ledger.source.now_ms()
@@ -188,11 +187,11 @@ def pause(board: Board, engine: str, until_ms: int) -> None:
     disk.replace(path, b"%d\n" % max(until_ms, _until(path)), durable=True)
 
 
-def _claim(board: Board, wait_s: float) -> tuple[Sequence[RunFolder], list[tuple[RunFolder, int]]]:
+def _claim(board: Board, memory: Memory, wait_s: float) -> tuple[Sequence[RunFolder], list[tuple[RunFolder, int]]]:
     """Take the lease, and with it the slots, of every run whose turn it is."""
     claims: list[tuple[RunFolder, int]] = []
     with locked(_lock(board), wait_s):
-        seen = _look(board)
+        seen = memory.look(board)
         for run_id, obstacles in _chosen(board, seen, seen.waiting).items():
             if obstacles:
                 continue
@@ -248,37 +247,10 @@ def _end_waiting(board: Board, folder: RunFolder, reason: str | None, by: str) -
     return True
 
 
-def _chosen(board: Board, seen: _Seen, waiting: Sequence[Waiting]) -> dict[str, tuple[str, ...]]:
+def _chosen(board: Board, seen: Seen, waiting: Sequence[Waiting]) -> dict[str, tuple[str, ...]]:
     limits = _limits(board, {run.engine for run in waiting})
     running = [(spec.process_type, spec.engine) for spec in seen.running]
     return choose(waiting, running, limits, board.ledger.source.now_ms())
-
-
-def _look(board: Board) -> _Seen:
-    """The open runs of this board. A run counts as running from its lease on until nobody finishes it any more."""
-    here = host_name(board.folder)
-    running, waiting, over = [], [], []
-    for folder in open_runs(board.folder):
-        waits = folder.waits()
-        busy = folder.alive() or (not waits and lease.held(folder.mend))
-        if not (waits or busy):
-            continue
-        spec = folder.spec()
-        if spec is None or spec.host != here:
-            continue
-        if busy:
-            running.append(spec)
-            continue
-        try:
-            task = board.store.task(spec.task_id)
-        except NotFound:
-            continue  # It went with a branch: there is nobody to tell, and its run waits for its return.
-        run = task.run(spec.run_id)
-        if run is None or run.state != "queued":
-            over.append(folder)
-        else:
-            waiting.append(_waiting(spec, task, _due_ms(folder)))
-    return _Seen(tuple(running), tuple(in_order(waiting)), tuple(over))
 
 
 def _in_log(board: Board, folder: RunFolder) -> str | None:
@@ -286,19 +258,6 @@ def _in_log(board: Board, folder: RunFolder) -> str | None:
     spec = folder.spec()
     run = board.store.task(spec.task_id).run(spec.run_id) if spec is not None else None
     return run.state if run is not None else None
-
-
-def _waiting(spec: RunSpec, task: Task, due_ms: int) -> Waiting:
-    place = rank(task.priority, task.urgency)
-    return Waiting(spec.run_id, spec.process_type, spec.engine, spec.max_parallel, place, due_ms)
-
-
-def _due_ms(folder: RunFolder) -> int:
-    try:
-        due_ms = parse(disk.read(folder.queued) or b"").get("due_ms")
-    except BadLine:
-        return 0
-    return due_ms if isinstance(due_ms, int) else 0
 
 
 def _limits(board: Board, engines: Iterable[str]) -> Limits:

@@ -25,6 +25,11 @@ SETUP_S = 120.0
 _ERROR_BYTES_MAX = 60_000  # less than a pipe holds, so that the child never waits for a reader
 
 
+def is_needed(spec: RunSpec) -> bool:
+    """Whether anything is to be prepared: a worktree to be made, or a file to be looked at."""
+    return bool(spec.files) or spec.worktree is not None
+
+
 def prepare(folder: RunFolder, spec: RunSpec, environment: Mapping[str, str]) -> None:
     """Make what the engine needs. Raises LatticeError or OSError: then nothing is executed."""
     for path, digest in spec.files:
