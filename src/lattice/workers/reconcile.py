@@ -10,7 +10,6 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lattice.commands.artifacts import discard
 from lattice.commands.board import Board
@@ -32,6 +31,7 @@ from lattice.workers.worktrees import branches, worktree
 from lattice.workers.worktrees.git import Repository
 from lattice.workers.worktrees.salvage import salvage
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lattice.workers.queueing.retries import Retry
 
