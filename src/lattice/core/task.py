@@ -97,6 +97,11 @@ class Task(Record):
         """What people call it: the short id, else the id."""
         return self.short_id or self.id
 
+    @property
+    def own_branch(self) -> str | None:
+        """The branch of this repository that was linked last; None where none is."""
+        return next((link.branch for link in reversed(self.branch_links) if link.repo is None), None)
+
     def run(self, run_id: str) -> ActiveRun | None:
         """The run of this id, while it has no end."""
         return next((run for run in self.active_processes if run.run_id == run_id), None)

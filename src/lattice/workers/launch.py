@@ -24,7 +24,6 @@ from lattice.errors import (
     DefinitionError,
     LatticeError,
     LimitReached,
-    NotFound,
     RunSetupError,
     StorageError,
     WriteUncertain,
@@ -41,6 +40,7 @@ from lattice.workers.reconcile import mend, with_outputs
 from lattice.workers.runs import RunFolder, RunSpec, host_name
 from lattice.workers.worktrees import planning
 from lattice.workers.worktrees.git import Repository
+from lattice.workers.worktrees.span import base_of, head_of
 from lattice.workers.worktrees.worktree_root import cache_root, worktrees_root
 
 _UNSAFE_IN_NAMES = re.compile(r"[^A-Za-z0-9-]")
@@ -93,8 +93,8 @@ def plan(board: Board, request: Request, environ: Mapping[str, str]) -> Plan:
             f"{definition.name} works in a git worktree, and {board.root} is not in a git repository.",
             hint='git init, or "worktree": false in the definition',
         )
-    head = _head(repo, request, task) if repo else None
-    base = _base(repo, request, definition, head) if repo and head else None
+    head = head_of(repo, task, request.commit) if repo else None
+    base = base_of(repo, head, base=request.base, against=definition.base) if repo and head else None
     run_id = board.ledger.new_id("run")
     folder = RunFolder(board.folder, run_id)
     tree = worktrees_of(board, environ) / run_id if definition.worktree else None
@@ -257,34 +257,6 @@ def _repository(board: Board) -> Repository | None:
         return Repository.discover(board.root)
     except LatticeError:
         return None
-
-
-def _head(repo: Repository, request: Request, task: Task) -> str | None:
-    """`--commit`, else the task's linked branch, else HEAD."""
-    if request.commit is not None:
-        return repo.resolve(request.commit)
-    for link in reversed(task.branch_links):
-        if link.repo is None:
-            return repo.resolve(link.branch)
-    try:
-        return repo.resolve("HEAD")
-    except NotFound:
-        raise NotFound("The repository has no commit yet.", hint="git commit, then run the worker again") from None
-
-
-def _base(repo: Repository, request: Request, definition: Definition, head: str) -> str:
-    """`--base`, else where head left the definition's base, else head's parent, else the empty tree.
-
-    A head that lies on its base has nothing between the two: then its parent shows what it changed.
-    """
-    if request.base is not None:
-        return repo.resolve(request.base)
-    against = definition.base or repo.default_branch()
-    if against is not None:
-        meeting = repo.merge_base(head, repo.resolve(against))
-        if meeting is not None and meeting != head:
-            return meeting
-    return repo.parent(head) or repo.empty_tree()
 
 
 def worktrees_of(board: Board, environ: Mapping[str, str]) -> Path:
