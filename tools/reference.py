@@ -21,9 +21,10 @@ import lattice
 from lattice.cli.arguments import _SIGNATURE, Command, build
 from lattice.cli.main import COMMANDS, EXIT_BROKEN_PIPE, EXIT_BUG
 from lattice.core.config import new_config, parse_config
-from lattice.core.events import KINDS
+from lattice.core.events import every_kind
 from lattice.core.hooks import TIMEOUT_S
 from lattice.core.record import Record
+from lattice.core.reviews.standing import RecordedReview, StandingFinding
 from lattice.core.task import ActiveRun, BranchLink, EvidenceRef, Relationship, Task
 from lattice.errors import LatticeError
 
@@ -35,12 +36,14 @@ from tools import reference_words as words  # noqa: E402  # a script's own folde
 MADE = "<!-- Made by `make docs` from the code; changes here are lost. -->\n"
 LISTS: Mapping[str, type[Record]] = {
     "relationships_out": Relationship, "evidence_refs": EvidenceRef,
-    "branch_links": BranchLink, "active_processes": ActiveRun,
+    "branch_links": BranchLink, "active_processes": ActiveRun, "reviews": RecordedReview, "findings": StandingFinding,
 }  # fmt: skip
 TYPES = {
     "str": "text", "int": "whole number", "float": "number", "bool": "true or false", "None": "null", "Actor": "actor",
     "tuple[str, ...]": "list of texts", "tuple[int, ...]": "list of numbers", "Mapping[str, Any]": "object",
-    "Any": "any value",
+    "Any": "any value", "tuple[Mapping[str, Any], ...]": "list of objects",
+    "Finding": "object, as `lattice review schema` has it", "tuple[Opinion, ...]": "list of objects",
+    "tuple[Reviewer, ...]": "list of objects",
 }  # fmt: skip
 
 
@@ -144,7 +147,7 @@ def _help(action: argparse.Action) -> str:
 
 def events() -> str:
     parts = ["# Events\n", MADE, words.EVENTS]
-    for kind, body in KINDS.items():
+    for kind, body in every_kind().items():
         parts += [f"## {kind}\n", f"{_sentence(body)}\n"]
         if body._fields:
             parts += ["| key | value | written |", "| --- | --- | --- |"]

@@ -249,6 +249,12 @@ class LimitReached(LatticeError):
     code = "LIMIT_REACHED"
 
 
+class NotAllowed(LatticeError):
+    """This actor may not do that."""
+
+    code = "NOT_ALLOWED"
+
+
 def choices(valid: Sequence[str]) -> str:
     """A list of valid choices, for the end of a message."""
     return ", ".join(valid)

@@ -8,7 +8,7 @@ import pytest
 
 from lattice.core import events as ev
 from lattice.core.config import new_config, parse_config
-from lattice.core.events import KINDS, Event, TaskEvent, evolve
+from lattice.core.events import Event, TaskEvent, every_kind, evolve
 from lattice.core.task import Task
 from lattice.core.undo import WITHOUT_INVERSE, act_of, take_back
 from lattice.errors import CannotUndo, NotFound
@@ -112,7 +112,7 @@ def test_each_kind_of_event_is_taken_back_or_refused_with_its_reason() -> None:
         "status_changed", "assignment_changed", "field_updated", "comment_added", "comment_edited", "reaction_added",
         "reaction_removed", "relationship_added", "relationship_removed", "branch_linked", "branch_unlinked",
     }  # fmt: skip
-    tasks = {kind for kind in KINDS if not kind.startswith("resource_")}
+    tasks = {kind for kind in every_kind() if not kind.startswith("resource_")}
     assert tasks == compensated | WITHOUT_INVERSE.keys()
 
 

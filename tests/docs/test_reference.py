@@ -10,7 +10,7 @@ import pytest
 
 from lattice.cli.main import COMMANDS
 from lattice.core import hooks, resource
-from lattice.core.events import KINDS
+from lattice.core.events import every_kind
 from tests.docs.console import TOP
 from tools import reference, reference_words
 
@@ -26,7 +26,7 @@ def test_every_command_and_event_has_its_part() -> None:
     assert [f"lattice {name}" for name in COMMANDS] == re.findall(
         r"^## (lattice .+)$", reference.commands(), re.MULTILINE
     )
-    assert list(KINDS) == re.findall(r"^## ([a-z_]+)$", reference.events(), re.MULTILINE)
+    assert list(every_kind()) == re.findall(r"^## ([a-z_]+)$", reference.events(), re.MULTILINE)
 
 
 def test_every_event_of_resources_is_named() -> None:

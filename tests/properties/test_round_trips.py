@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lattice.core.codec import decode, dump, encode
-from lattice.core.events import KINDS, Event, Foreign
+from lattice.core.events import Event, Foreign, every_kind
 from lattice.core.query import FIELDS, Condition, Query, parse_query
 
 SETTINGS = settings(max_examples=150, derandomize=True, deadline=None, database=None)
@@ -31,6 +31,7 @@ FORMS: dict[str, st.SearchStrategy[Any]] = {
     "tuple[str, ...]": st.lists(TEXTS, max_size=3).map(tuple),
     "tuple[int, ...]": st.lists(st.integers(), max_size=3).map(tuple),
     "Mapping[str, Any]": OBJECTS,
+    "tuple[Mapping[str, Any], ...]": st.lists(OBJECTS, max_size=3).map(tuple),
     "Actor": ACTORS,
     "Any": JSON,
 }
@@ -43,7 +44,10 @@ def form(annotation: str) -> st.SearchStrategy[Any]:
 
 BODIES = st.one_of(
     st.builds(Foreign, TEXTS.map(lambda name: f"x_{name}"), OBJECTS),
-    *(st.builds(kind, **{name: form(kind.__annotations__[name]) for name in kind._fields}) for kind in KINDS.values()),
+    *(
+        st.builds(kind, **{name: form(kind.__annotations__[name]) for name in kind._fields})
+        for kind in every_kind().values()
+    ),
 )
 BATCHES = st.integers(1, 9).flatmap(lambda size: st.tuples(st.integers(1, size), st.just(size)))
 EVENTS = st.builds(

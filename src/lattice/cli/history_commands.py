@@ -15,7 +15,7 @@ from lattice.commands import history
 from lattice.commands.history import Change, Entry
 from lattice.core.actors import actor_text, parse_actor
 from lattice.core.codec import encode, parse
-from lattice.core.events import KINDS, Event, StatusChanged
+from lattice.core.events import Event, StatusChanged, every_kind
 from lattice.core.task import compact
 
 MOMENTS = "2h, 3d or 1w ago; today; yesterday; a date, or a date and time in UTC"
@@ -42,7 +42,7 @@ class Log(Command):
         parser.add_argument("--full", action="store_true", help="each event with all of its data")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
-        history.check_types(args.type, sorted(KINDS))
+        history.check_types(args.type, sorted(every_kind()))
         actors = tuple(parse_actor(name) if ":" in name else name for name in args.actor)
         limit = args.limit or (None if args.all else history.LIMIT)
         with progress(args, "tasks") as tell:

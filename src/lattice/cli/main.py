@@ -35,7 +35,7 @@ class Entry(NamedTuple):
 
 
 _BOARD, _TASKS, _WORKERS = "The board", "Tasks", "Workers"
-_AGENTS = "Agents working together"
+_AGENTS, _REVIEWS = "Agents working together", "Reviews"
 COMMANDS: Mapping[str, Entry] = {
     "init": Entry("lattice.cli.board", "Init", "Make a board in this folder", _BOARD),
     "demo init": Entry("lattice.cli.demo", "DemoInit", "Make a board to look around in", _BOARD),
@@ -103,6 +103,15 @@ COMMANDS: Mapping[str, Entry] = {
     "weather": Entry("lattice.cli.stats", "Weather", "Show the day's digest", _BOARD),
     "import": Entry("lattice.cli.transfer", "Import", "Take over tasks from another tool", _BOARD),
     "export": Entry("lattice.cli.transfer", "Export", "Write the board as JSON, CSV or Markdown", _BOARD),
+    "review list": Entry("lattice.cli.review", "ReviewList", "List the reviews of tasks", _REVIEWS),
+    "review show": Entry("lattice.cli.review", "ReviewShow", "Show a review as it was recorded", _REVIEWS),
+    "review findings": Entry("lattice.cli.review", "ReviewFindings", "List what reviews found", _REVIEWS),
+    "review fix": Entry("lattice.cli.review_acts", "ReviewFix", "Say that a finding is fixed", _REVIEWS),
+    "review waive": Entry("lattice.cli.review_acts", "ReviewWaive", "Let a finding be, with a reason", _REVIEWS),
+    "review verify": Entry("lattice.cli.review_acts", "ReviewVerify", "Say that a fix was looked at", _REVIEWS),
+    "review reopen": Entry("lattice.cli.review_acts", "ReviewReopen", "Bring a finding back", _REVIEWS),
+    "review diff": Entry("lattice.cli.review", "ReviewDiff", "Say what is new, gone and still there", _REVIEWS),
+    "review schema": Entry("lattice.cli.review", "ReviewSchema", "Print the JSON schema of a review", _REVIEWS),
     "worker list": Entry("lattice.cli.worker_definitions", "WorkerList", "List the workers there are", _WORKERS),
     "worker check": Entry("lattice.cli.worker_definitions", "WorkerCheck", "Check that workers could run", _WORKERS),
     "worker run": Entry("lattice.cli.worker", "WorkerRun", "Run a worker on a task", _WORKERS),

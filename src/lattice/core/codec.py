@@ -11,7 +11,7 @@ import json
 import zlib
 from collections.abc import Callable, Mapping
 
-from lattice.core.events import KINDS, Event, Foreign, TaskEvent
+from lattice.core.events import Event, Foreign, TaskEvent, kind_of
 from lattice.errors import ValidationError
 
 TYPE_CHECKING = False
@@ -221,7 +221,7 @@ _KNOWN: dict[str, tuple[type[TaskEvent], list[_Field]]] = {}
 
 
 def _known(kind: str) -> tuple[type[TaskEvent], list[_Field]] | None:
-    made = KINDS.get(kind)
+    made = kind_of(kind)
     if made is None:
         return None
     annotations: dict[str, str] = made.__annotations__
@@ -261,6 +261,7 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "tuple[int, ...]": lambda value: isinstance(value, list) and all(_is_whole(item) for item in value),
     "Mapping[str, Any]": lambda value: isinstance(value, dict),
     "Mapping[str, Any] | None": lambda value: value is None or isinstance(value, dict),
+    "tuple[Mapping[str, Any], ...]": lambda value: isinstance(value, list) and all(type(one) is dict for one in value),
     "Actor | None": lambda value: value is None or isinstance(value, (str, dict)),
     "Any": _anything,
 }

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar
 
 KINDS: dict[str, type[TaskEvent]] = {}
-"""Every event type that this version knows, by its name in the log."""
+"""The event types that were defined so far, by their names in the log; `every_kind` has all of them."""
+
+_OF_REVIEWS = ("review_", "finding_")
 
 
 class TaskEvent(Record):
@@ -36,6 +38,20 @@ class TaskEvent(Record):
         """The task after this event, but for what every event changes. Most events leave it as it is."""
         del event
         return task
+
+
+def kind_of(name: str) -> type[TaskEvent] | None:
+    """The class of the events of this type; None where this version knows none."""
+    if name.startswith(_OF_REVIEWS):
+        return every_kind().get(name)
+    return KINDS.get(name)
+
+
+def every_kind() -> Mapping[str, type[TaskEvent]]:
+    """Every event type that this version knows, by its name in the log."""
+    from lattice.core import review_events  # most logs have none of them, and reading one waits for no class of theirs
+
+    return {**KINDS, **{kind.kind: kind for kind in review_events.EVENTS}}
 
 
 class Event(Record):

@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeVar
 
+    from lattice.core.reviews.standing import RecordedReview, StandingFinding
+
     _R = TypeVar("_R", bound=Record)
 
 SNAPSHOT_SCHEMA = 1
@@ -91,6 +93,8 @@ class Task(Record):
     last_event_id: str
     active_processes: tuple[ActiveRun, ...] = ()
     archived: bool = False
+    reviews: tuple[RecordedReview, ...] = ()
+    findings: tuple[StandingFinding, ...] = ()
 
     @property
     def name(self) -> str:
@@ -106,11 +110,17 @@ class Task(Record):
         """The run of this id, while it has no end."""
         return next((run for run in self.active_processes if run.run_id == run_id), None)
 
+    def finding(self, number: int) -> StandingFinding | None:
+        """The finding of this number."""
+        return next((one for one in self.findings if one.number == number), None)
+
     def has_role(self, role: str) -> bool:
         """Whether a comment or artifact plays this role."""
         return any(ref.role == role for ref in self.evidence_refs)
 
 
+_OF_REVIEWS = ("reviews", "findings")
+_ABSENT = ("archived", *_OF_REVIEWS)
 _LISTS: Mapping[str, type[Record]] = {
     "relationships_out": Relationship,
     "evidence_refs": EvidenceRef,
@@ -128,17 +138,26 @@ def to_snapshot(task: Task) -> dict[str, Any]:
     shape["schema_version"] = SNAPSHOT_SCHEMA
     if not task.archived:
         del shape["archived"]  # as the earlier tool has it: said of archived tasks alone
+    for key in _OF_REVIEWS:  # likewise, said of tasks that were reviewed alone
+        if shape[key]:
+            shape[key] = [item.to_shape() for item in shape[key]]
+        else:
+            del shape[key]
     return shape
 
 
 def from_snapshot(shape: Mapping[str, Any]) -> Task:
     """The task in a snapshot that this version wrote. Raises KeyError or TypeError where it is another's."""
-    values = {name: shape[name] for name in Task._fields if name != "archived"}
-    values["archived"] = shape.get("archived", False)
+    values = Task._defaults | {name: shape[name] for name in Task._fields if name in shape or name not in _ABSENT}
     for key, kind in _LISTS.items():
         values[key] = _records(kind, shape[key])
     if values["tags"] is not None:
         values["tags"] = tuple(values["tags"])
+    if "reviews" in shape:
+        from lattice.core.reviews.standing import parse_recorded, parse_standing  # most tasks have no review
+
+        values["reviews"] = tuple(map(parse_recorded, shape["reviews"]))
+        values["findings"] = tuple(map(parse_standing, shape.get("findings", ())))
     return Task.made_of(values)
 
 

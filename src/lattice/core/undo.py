@@ -25,6 +25,11 @@ WITHOUT_INVERSE = {
     "process_stop_requested": "the run was told to end",
     "process_completed": "a run happened, and it ended",
     "process_failed": "a run happened, and it ended",
+    "review_recorded": "what a reviewer said stays; say that a finding is not so: lattice review waive TASK F1 --wrong",
+    "finding_fixed": "open the finding again instead: lattice review reopen TASK F1",
+    "finding_waived": "open the finding again instead: lattice review reopen TASK F1",
+    "finding_verified": "open the finding again instead: lattice review reopen TASK F1",
+    "finding_reopened": "decide about the finding again: lattice review waive TASK F1",
 }
 """Event types that no event compensates, and why."""
 

@@ -7,9 +7,12 @@ of reports: merging it again, or in another order, gives the same.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from lattice.core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SCHEMA_VERSION = 1
 SEVERITIES = ("blocker", "important", "potential", "nit")
@@ -166,16 +169,24 @@ def to_json(review: Review) -> dict[str, Any]:
     """The review as the JSON value that `parse_review` reads, and the schema describes."""
     shape = {name: _plain(value) for name, value in review.fields().items() if name != "findings"}
     shape["findings"] = [
-        finding_to_json(merged.finding)
-        | {"found_by": [{"reviewer": _plain(r.reviewer), **finding_to_json(r.finding)} for r in merged.reports]}
+        finding_to_json(merged.finding) | {"found_by": list(map(_report_to_json, merged.reports))}
         for merged in review.findings
     ]
     return {"schema_version": SCHEMA_VERSION, **shape}
 
 
+def _report_to_json(report: Report) -> dict[str, Any]:
+    return {"reviewer": reviewer_to_json(report.reviewer), **finding_to_json(report.finding)}
+
+
 def finding_to_json(finding: Finding) -> dict[str, Any]:
     """A finding by itself; what it does not say is left out."""
     return {name: _plain(value) for name, value in finding.fields().items() if value not in (None, "", ())}
+
+
+def reviewer_to_json(reviewer: Reviewer) -> dict[str, Any]:
+    """A reviewer; what is not known of it is left out."""
+    return {name: value for name, value in reviewer.fields().items() if value is not None}
 
 
 def _plain(value: Any) -> Any:
@@ -192,7 +203,7 @@ def parse_review(shape: Mapping[str, Any], by: Reviewer) -> Review:
     """
     said = shape.get("reviewer")
     by = by.replace(name=said) if isinstance(said, str) and not by.name else by
-    named = tuple(_reviewer(one) for one in shape.get("reviewers", ()))
+    named = tuple(parse_reviewer(one) for one in shape.get("reviewers", ()))
     return Review(
         reviewers=named or (by,),
         findings=tuple(_merged(one, by) for one in shape["findings"][:FINDINGS_MAX]),
@@ -216,7 +227,7 @@ def parse_finding(shape: Mapping[str, Any]) -> Finding:
     """The finding in a JSON value that fits the schema. Raises KeyError or TypeError where it does not."""
     return Finding(
         severity=shape["severity"],
-        title=" ".join(shape["title"].split())[:TITLE_CHARS_MAX],
+        title=" ".join(shape["title"].split())[:TITLE_CHARS_MAX].rstrip(),
         detail=_text(shape.get("detail")),
         category=shape.get("category") or None,
         file=shape.get("file") or None,
@@ -235,11 +246,12 @@ def parse_finding(shape: Mapping[str, Any]) -> Finding:
 
 def _merged(shape: Mapping[str, Any], by: Reviewer) -> MergedFinding:
     finding = parse_finding(shape)
-    reports = tuple(Report(_reviewer(one["reviewer"]), parse_finding(one)) for one in shape.get("found_by", ()))
+    reports = tuple(Report(parse_reviewer(one["reviewer"]), parse_finding(one)) for one in shape.get("found_by", ()))
     return MergedFinding(finding, reports or (Report(by, finding),))
 
 
-def _reviewer(shape: Mapping[str, Any]) -> Reviewer:
+def parse_reviewer(shape: Mapping[str, Any]) -> Reviewer:
+    """The reviewer in a JSON value that fits the schema. Raises KeyError or TypeError where it does not."""
     return Reviewer(shape["name"], shape.get("model"), shape.get("kind"), shape.get("run_id"))
 
 
@@ -254,4 +266,4 @@ def _check(shape: Mapping[str, Any]) -> Check:
 
 
 def _text(value: str | None) -> str:
-    return (value or "").strip()[:TEXT_CHARS_MAX]
+    return (value or "").strip()[:TEXT_CHARS_MAX].rstrip()
