@@ -5,9 +5,21 @@ Keys that it does not name are allowed: an agent may say more, and a newer versi
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from lattice.core.reviews.model import ANCHORED, CONFIDENCES, SCHEMA_VERSION, SEVERITIES, VERDICTS
+from lattice.core.json_schema import problem_with
+from lattice.core.markup import encodable
+from lattice.core.reviews.model import (
+    ANCHORED,
+    CONFIDENCES,
+    SCHEMA_VERSION,
+    SEVERITIES,
+    VERDICTS,
+    Review,
+    to_json,
+)
+from lattice.errors import ValidationError
 
 _LINE = {"type": ["integer", "null"], "minimum": 1}
 _TEXT = {"type": ["string", "null"]}
@@ -99,3 +111,11 @@ SCHEMA: dict[str, Any] = {
     },
     "required": ["verdict", "findings"],
 }
+
+
+def document(review: Review) -> str:
+    """The review as the text of a `review.json`. Raises ValidationError where it would not fit the schema."""
+    shape = encodable(to_json(review))
+    if problem := problem_with(shape, SCHEMA):
+        raise ValidationError(f"The review does not fit the schema of a review: {problem}")
+    return json.dumps(shape, ensure_ascii=False, indent=2) + "\n"

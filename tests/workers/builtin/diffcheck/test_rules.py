@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +15,6 @@ from lattice.workers.builtin.diffcheck.lines import check_lines
 from lattice.workers.builtin.diffcheck.secrets import as_finding, find_secrets, mask
 from lattice.workers.builtin.diffcheck.settings import configured_tools, read_settings
 from lattice.workers.builtin.diffcheck.syntax import check_syntax
-from lattice.workers.builtin.diffcheck.text import code, prose, visible
 
 OURS, MIDDLE, THEIRS = "<" * 7 + " HEAD", "=" * 7, ">" * 7 + " topic"
 RANDOM = "q7Zr2" + "Lw9xT4vB8nK1mD5c"
@@ -275,15 +272,6 @@ def test_tools_are_those_the_configuration_names() -> None:
     }
     assert {"ruff", "mypy", "pytest", "npm-lint"} == configured_tools(files)
     assert frozenset() == configured_tools({"tox.ini": b"[testenv]\n", "package.json": b"[1]"})
-
-
-@given(st.text())
-def test_no_text_leaves_its_place_in_markdown(text: str) -> None:
-    assert not [one for one in visible(text) + prose(text) + code(text) if unicodedata.category(one)[0] == "C"]
-    assert "<" not in prose(text).replace("\\<", "")
-    body = code(text).strip("`")
-    fence = len(code(text)) - len(code(text).lstrip("`"))
-    assert "`" * fence not in body
 
 
 def test_paths_are_told_apart() -> None:

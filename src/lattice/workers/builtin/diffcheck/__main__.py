@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
+from lattice.core.markup import visible
 from lattice.core.reviews.model import READY
+from lattice.core.reviews.report import to_markdown
+from lattice.core.reviews.schema import document
 from lattice.errors import LatticeError
-from lattice.workers.builtin.diffcheck.report import to_json, to_markdown
 from lattice.workers.builtin.diffcheck.review import make_review, read_assignment
 from lattice.workers.builtin.diffcheck.secrets import mask
-from lattice.workers.builtin.diffcheck.text import visible
 
 
 def main(environ: Mapping[str, str], worktree: Path) -> int:
@@ -26,7 +27,7 @@ def main(environ: Mapping[str, str], worktree: Path) -> int:
         review = make_review(assignment, worktree, environ, _say)
         written_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         _write(assignment.output_dir / "review.md", to_markdown(review.replace(date=written_at)))
-        _write(assignment.output_dir / "review.json", to_json(review))
+        _write(assignment.output_dir / "review.json", document(review))
     except LatticeError as error:
         print(f"diffcheck: {visible(error.message)}", file=sys.stderr, flush=True)
         return error.exit_status

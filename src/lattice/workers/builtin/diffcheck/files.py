@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from lattice.core.markup import visible
 from lattice.core.reviews.model import Finding
 from lattice.workers.builtin.diffcheck import paths
 from lattice.workers.builtin.diffcheck.changes import Change
 from lattice.workers.builtin.diffcheck.findings import finding
-from lattice.workers.builtin.diffcheck.text import visible
 
 LINES_MAX = 1_000
 TEXT_BYTES_MAX = 1 << 20

@@ -7,12 +7,12 @@ import re
 import warnings
 from collections.abc import Iterator
 
+from lattice.core.markup import visible
 from lattice.core.record import Record
 from lattice.core.reviews.model import Finding
 from lattice.workers.builtin.diffcheck import paths
 from lattice.workers.builtin.diffcheck.changes import AddedLine, Change
 from lattice.workers.builtin.diffcheck.findings import Severity, finding
-from lattice.workers.builtin.diffcheck.text import visible
 
 _MARKER = re.compile(r"^(?:(?P<open><{7})(?: |$)|(?P<base>\|{7})(?: |$)|(?P<middle>={7})$|(?P<close>>{7})(?: |$))")
 _NOTE = re.compile(r"\b(TODO|FIXME|XXX)\b")

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from lattice.core.markup import visible
 from lattice.core.reviews.model import Check, Finding
 from lattice.workers.builtin.diffcheck.findings import ToolResult, finding
 from lattice.workers.builtin.diffcheck.process import Outcome
 from lattice.workers.builtin.diffcheck.settings import mypy_names_files
-from lattice.workers.builtin.diffcheck.text import visible
 from lattice.workers.builtin.diffcheck.tools import Project, find_tool, not_run, or_everything, run_tool
 
 _MYPY_LINE = re.compile(r"^(?P<path>.+?):(?P<line>\d+):(?:\d+:)? error: (?P<words>.*?)(?:  \[(?P<code>[\w-]+)\])?$")

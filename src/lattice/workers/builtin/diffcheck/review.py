@@ -18,8 +18,7 @@ from lattice.workers.builtin.diffcheck.files import check_size, check_tests
 from lattice.workers.builtin.diffcheck.findings import REVIEWER, ToolResult, capped
 from lattice.workers.builtin.diffcheck.git import Git
 from lattice.workers.builtin.diffcheck.lines import check_lines
-from lattice.workers.builtin.diffcheck.report import masked
-from lattice.workers.builtin.diffcheck.secrets import as_finding, find_secrets
+from lattice.workers.builtin.diffcheck.secrets import as_finding, find_secrets, masked
 from lattice.workers.builtin.diffcheck.settings import (
     CONFIG_FILES,
     changed_settings,
@@ -142,6 +141,7 @@ def make_review(
         branch=_branch(git, commit),
         kind="Automatic/Rules",
         summary=_summary(len(changes), kept, checks),
+        missing=tuple(_named(one.finding) for one in kept if one.finding.category == "tests"),
         checks=tuple(checks),
     )
     return masked(anchored(review, Repository.discover(worktree), commit), frozenset(literals))
@@ -151,7 +151,18 @@ def _summary(file_count: int, findings: Sequence[MergedFinding], checks: Sequenc
     counts = [(sum(one.finding.severity == severity for one in findings), severity) for severity in SEVERITIES]
     said = ", ".join(f"{count} {severity}" for count, severity in counts if count) or "no findings"
     ran = sum(check.status in ("passed", "failed") for check in checks)
-    return f"{file_count} files changed: {said}; {ran} of {len(checks)} tools ran."
+    hold = any(one.finding.severity == "blocker" for one in findings)
+    advice = (
+        "This commit should not be merged as it stands."
+        if hold
+        else "No rule and no tool found a reason to hold this commit; whether it does the right thing is for a reader."
+    )
+    return f"{file_count} files changed: {said}; {ran} of {len(checks)} tools ran. {advice}"
+
+
+def _named(finding: Finding) -> str:
+    at = "" if finding.line is None else f":{finding.line}"
+    return finding.title if finding.file is None else f"{finding.title} (`{finding.file}{at}`)"
 
 
 def _require_commits(git: Git, base: str, commit: str) -> None:

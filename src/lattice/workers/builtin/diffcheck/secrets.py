@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from lattice.core.record import Record
-from lattice.core.reviews.model import Finding
+from lattice.core.reviews.model import Finding, MergedFinding, Review
 from lattice.workers.builtin.diffcheck import paths
 from lattice.workers.builtin.diffcheck.changes import AddedLine, Change
 from lattice.workers.builtin.diffcheck.findings import finding
@@ -131,3 +131,30 @@ def mask(text: str, literals: frozenset[str]) -> str:
     for _, pattern in _KNOWN:
         text = pattern.sub(lambda match: f"{match[0][:SHOWN_CHARS_MAX]}…", text)
     return text
+
+
+def masked(review: Review, literals: frozenset[str]) -> Review:
+    """The review with every text that may quote the repository freed of secrets."""
+
+    def freed(one: Finding) -> Finding:
+        return one.replace(
+            title=mask(one.title, literals),
+            detail=mask(one.detail, literals),
+            fix=mask(one.fix, literals),
+            file=mask(one.file, literals) if one.file else None,
+        )
+
+    return review.replace(
+        missing=tuple(mask(line, literals) for line in review.missing),
+        checks=tuple(
+            one.replace(detail=mask(one.detail, literals), argv=tuple(mask(word, literals) for word in one.argv))
+            for one in review.checks
+        ),
+        findings=tuple(
+            MergedFinding(
+                freed(merged.finding),
+                tuple(report.replace(finding=freed(report.finding)) for report in merged.reports),
+            )
+            for merged in review.findings
+        ),
+    )

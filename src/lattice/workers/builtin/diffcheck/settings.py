@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from lattice.core.markup import visible
 from lattice.core.record import Record
 from lattice.core.reviews.model import Finding
 from lattice.errors import nearest
 from lattice.workers.builtin.diffcheck.findings import finding
-from lattice.workers.builtin.diffcheck.text import visible
 
 TOOLS = ("ruff", "mypy", "pytest", "npm-lint", "npm-test")
 CONFIG_FILES = (

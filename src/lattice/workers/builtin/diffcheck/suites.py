@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+from lattice.core.markup import visible
 from lattice.core.reviews.model import Check, Finding
 from lattice.workers.builtin.diffcheck import paths
 from lattice.workers.builtin.diffcheck.findings import ToolResult, finding
 from lattice.workers.builtin.diffcheck.process import OUTPUT_BYTES_MAX, Outcome
-from lattice.workers.builtin.diffcheck.text import visible
 from lattice.workers.builtin.diffcheck.tools import Project, find_tool, not_run, or_everything, run_tool
 
 _PLACE = re.compile(r"^(?P<path>[^\s:][^:\n]*):(?P<line>\d+): ", re.MULTILINE)

@@ -10,11 +10,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from lattice.core.markup import visible
 from lattice.core.reviews.model import Finding
 from lattice.workers.builtin.diffcheck import paths
 from lattice.workers.builtin.diffcheck.changes import Change
 from lattice.workers.builtin.diffcheck.findings import finding
-from lattice.workers.builtin.diffcheck.text import visible
 
 _AT_LINE = re.compile(r"\(at line (\d+)")
 _TOO_DEEP = "it is nested too deeply to be read"

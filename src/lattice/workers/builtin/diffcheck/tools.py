@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from lattice.core.markup import visible
 from lattice.core.record import Record
 from lattice.core.reviews.model import Check
 from lattice.workers.builtin.diffcheck.changes import Change
@@ -17,7 +18,6 @@ from lattice.workers.builtin.diffcheck.findings import ToolResult, finding
 from lattice.workers.builtin.diffcheck.git import without_git_variables
 from lattice.workers.builtin.diffcheck.process import Outcome, run_limited
 from lattice.workers.builtin.diffcheck.settings import Settings
-from lattice.workers.builtin.diffcheck.text import visible
 
 _ARGV_FILES_BYTES_MAX = 64 << 10
 _PROJECT_FOLDERS = (".venv/bin", "venv/bin", "node_modules/.bin")
