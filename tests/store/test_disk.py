@@ -87,3 +87,10 @@ def test_a_snapshot_torn_in_its_file_is_not_believed_and_is_made_again(tmp_path:
 
 def believed(board: Board, stream: str) -> bool:
     return snapshot.read(board.folder / "tasks" / f"{stream}.json") is not None
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 14) - 1, 1 << 14, (1 << 14) + 1, 100_000])
+def test_a_file_of_any_size_is_read_to_its_end(tmp_path: Path, size: int) -> None:
+    data = os.urandom(size)
+    (tmp_path / "file").write_bytes(data)
+    assert data == disk.read(tmp_path / "file")

@@ -59,7 +59,8 @@ def read_text(path: StrPath) -> Text | None:
     bare = data[:start] + data[found.end() :]
     if zlib.crc32(bare) != int(found[4], 16):
         return None  # damaged, or empty after a power cut
-    return Text(bare, int(found[1]), int(found[2]), int(found[3], 16))
+    size, last_line, log_crc = int(found[1]), int(found[2]), int(found[3], 16)
+    return Text.made_of({"data": bare, "log_size": size, "last_line": last_line, "log_crc": log_crc})
 
 
 def read(path: StrPath) -> Snapshot | None:
