@@ -112,6 +112,7 @@ COMMANDS: Mapping[str, Entry] = {
     "review reopen": Entry("lattice.cli.review_acts", "ReviewReopen", "Bring a finding back", _REVIEWS),
     "review diff": Entry("lattice.cli.review", "ReviewDiff", "Say what is new, gone and still there", _REVIEWS),
     "review schema": Entry("lattice.cli.review", "ReviewSchema", "Print the JSON schema of a review", _REVIEWS),
+    "review import": Entry("lattice.cli.review_import", "ReviewImport", "Take over another tool's review", _REVIEWS),
     "worker list": Entry("lattice.cli.worker_definitions", "WorkerList", "List the workers there are", _WORKERS),
     "worker check": Entry("lattice.cli.worker_definitions", "WorkerCheck", "Check that workers could run", _WORKERS),
     "worker run": Entry("lattice.cli.worker", "WorkerRun", "Run a worker on a task", _WORKERS),
