@@ -17,7 +17,7 @@ ENTRY_POINTS = (
     r"lattice\.workers\.builtin\.\w+\.__main__",
     r"lattice\.testing\.(engines|starts)",  # shipped for the tests of those who build on workers
     r"lattice\.testing\.engines\.__main__",
-    r"lattice\.workers\.engines\.(table|stream)",  # the conformance suite; the supervisor's next
+    r"lattice\.workers\.engines\.stream",  # the conformance suite; the supervisor's next
     r"lattice\.store\.memory",  # shipped for the tests of those who build on the store's protocol
 )
 

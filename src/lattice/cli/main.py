@@ -115,6 +115,7 @@ COMMANDS: Mapping[str, Entry] = {
     "review import": Entry("lattice.cli.review_import", "ReviewImport", "Take over another tool's review", _REVIEWS),
     "worker list": Entry("lattice.cli.worker_definitions", "WorkerList", "List the workers there are", _WORKERS),
     "worker check": Entry("lattice.cli.worker_definitions", "WorkerCheck", "Check that workers could run", _WORKERS),
+    "worker doctor": Entry("lattice.cli.worker_doctor", "WorkerDoctor", "Check engines, logins and workers", _WORKERS),
     "worker run": Entry("lattice.cli.worker", "WorkerRun", "Run a worker on a task", _WORKERS),
     "worker ps": Entry("lattice.cli.worker_views", "WorkerPs", "List the runs, as they are now", _WORKERS),
     "worker why": Entry("lattice.cli.worker_why", "WorkerWhy", "Show all that a run's verdict hung on", _WORKERS),

@@ -203,6 +203,7 @@ ENGINE = Engine(
         *("--model", "--resume", "--session-id", "--max-budget-usd", "--json-schema", "--add-dir"),
         *("--disallowedTools", "--setting-sources", "--strict-mcp-config", "--settings", "--safe-mode"),
     ),
+    reviewer=("--disallowedTools", "--setting-sources", "--strict-mcp-config"),
     help_arguments=("--help",),
     credentials=("ANTHROPIC_*", "CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_USE_*", "CLAUDE_CONFIG_DIR"),
     home=(".claude", ".claude.json"),

@@ -166,6 +166,7 @@ ENGINE = Engine(
         *("--skip-git-repo-check", "--output-last-message", "--output-schema", "--config", "--model"),
         "--ignore-rules",
     ),
+    reviewer=("--config",),
     help_arguments=("exec", "--help"),
     credentials=("CODEX_HOME", "CODEX_API_KEY", "OPENAI_*"),
     home=(".codex",),

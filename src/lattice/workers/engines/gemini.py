@@ -164,6 +164,7 @@ ENGINE = Engine(
         *("--model", "--resume", "--session-id", "--skip-trust", "--include-directories"),
         *("--extensions", "--allowed-mcp-server-names", "--allowed-tools"),
     ),
+    reviewer=("--extensions", "--allowed-mcp-server-names"),
     help_arguments=("--help",),
     credentials=("GEMINI_*", "GOOGLE_*"),
     home=(".gemini",),

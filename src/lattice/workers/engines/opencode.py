@@ -160,6 +160,7 @@ ENGINE = Engine(
     program="opencode",
     required=("--format",),
     optional=("--model", "--session", "--dir", "--pure", "--auto", "--dangerously-skip-permissions"),
+    reviewer=(),
     help_arguments=("run", "--help"),
     credentials=("OPENCODE_*", *_KEYS),
     home=(".config/opencode", ".local/share/opencode"),

@@ -52,6 +52,7 @@ class Engine(Record):
     program: str  # on PATH
     required: tuple[str, ...]  # flags without which it cannot be used; each a word of `--help`
     optional: tuple[str, ...]  # flags that are used where they are there
+    reviewer: tuple[str, ...]  # of the optional ones, those without which a reviewer would do what a branch's files say
     help_arguments: tuple[str, ...]  # how to have the help that names them: ("--help",), ("exec", "--help")
     credentials: tuple[str, ...]  # patterns of the environment's names that it logs in by
     home: tuple[str, ...]  # files and folders below the home folder that hold its login, for a sandbox

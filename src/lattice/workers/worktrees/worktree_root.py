@@ -27,14 +27,14 @@ def worktrees_root(configured: Path | None, environ: Mapping[str, str], board: s
         if not base.is_absolute():
             raise ValidationError(f"worktree root {configured} is not absolute", hint="give an absolute path")
     else:
-        home = _home(environ, "XDG_STATE_HOME", ".local/state", "worktrees")
+        home = base_folder(environ, "XDG_STATE_HOME", ".local/state", "worktrees")
         base, below = home, ["lattice", "worktrees", board]
     return _safe(base, below)
 
 
 def cache_root(environ: Mapping[str, str], board: str) -> Path:
     """The folder of what a board's setups have made, made (0700) and as safe; its real path. Raises ValidationError."""
-    return _safe(_home(environ, "XDG_CACHE_HOME", ".cache", "a cache"), ["lattice", board])
+    return _safe(base_folder(environ, "XDG_CACHE_HOME", ".cache", "a cache"), ["lattice", board])
 
 
 def _safe(base: Path, below: list[str]) -> Path:
@@ -54,8 +54,8 @@ def _safe(base: Path, below: list[str]) -> Path:
         raise ValidationError(f"worktree root {base} cannot be used: {error}") from error
 
 
-def _home(environ: Mapping[str, str], variable: str, otherwise: str, what: str) -> Path:
-    """A base folder of the XDG specification."""
+def base_folder(environ: Mapping[str, str], variable: str, otherwise: str, what: str) -> Path:
+    """A base folder of the XDG specification, whether it is there or not. Raises ValidationError."""
     named = environ.get(variable, "")
     if Path(named).is_absolute():  # The specification says to ignore a relative one.
         return Path(named)
