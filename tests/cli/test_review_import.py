@@ -49,6 +49,25 @@ def test_a_folder_below_the_top_and_another_machines_root_are_understood(outside
         assert "web/app.py" == data["review"]["findings"][0]["file"]
 
 
+def test_a_review_goes_on_its_task_and_again_finds_the_same(cli: CommandLine) -> None:
+    (cli.folder / "r.md").write_bytes(SAMPLE.read_bytes())
+    first = cli("review", "import", "r.md", "--task", "LAT-1", "--json").data
+    assert (["new"] * 5, "LAT-1") == ([*first["findings"].values()], first["task"])
+    assert {"still"} == {*cli("review", "import", "r.md", "--task", "LAT-1", "--json").data["findings"].values()}
+    assert "race condition between counting" in cli("review", "findings", "LAT-1").out
+
+
+@pytest.mark.parametrize("words", [("r.json",), ("r.json", "--task", "LAT-9"), ("off", "--task", "LAT-1")])
+def test_what_cannot_be_recorded_leaves_no_trace(cli: CommandLine, words: tuple[str, ...]) -> None:
+    (cli.folder / "off").write_text("{oops")
+    (cli.folder / "r.json").write_bytes(ruff("src/a.py"))
+    before = cli.tree()
+    refused = cli("review", "import", *words, "--json")
+    assert refused.status != 0
+    assert refused.error["hint"]
+    assert before == cli.tree()
+
+
 def test_who_gave_it_may_be_said(cli: CommandLine) -> None:
     (cli.folder / "r.md").write_bytes(SAMPLE.read_bytes())
     data = cli("review", "import", "r.md", "--reviewer", "Vega", "--reviewer-model", "v1", "--dry-run", "--json").data

@@ -10,19 +10,23 @@ from pathlib import Path
 from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.cli.render import Terminal, line, table
 from lattice.commands.review_import import Source, read_report
+from lattice.commands.reviews import Recorded, record
 from lattice.core.reviews.formats.account import Reading
 from lattice.core.reviews.formats.reader import AUTO, BYTES_MAX, FORMATS
 from lattice.core.reviews.model import SEVERITIES, Finding, Review, Reviewer, to_json
 from lattice.errors import GitError, UsageError, ValidationError, choices
+from lattice.workers.reviews.anchoring import anchored
 from lattice.workers.worktrees.git import Repository
 
 STDIN = "-"
 
 
 class ReviewImport(Command):
+    writes = True
     description = (
-        "What the report says that has no place in a review is kept in the summary; what was cut or not understood is\n"
-        "a warning. Absolute paths below the repository become relative; paths that lead out of it are no places, and\n"
+        "All of the report is read before anything is recorded. What it says that has no place in a review is kept in\n"
+        "the summary; what was cut or not understood is a warning. Absolute paths below the repository become\n"
+        "relative; paths that lead out of it are no places, and\n"
         "are named. The formats, told apart by their content:\n\n"
         "  markdown   a report by sections: Blockers, Important, Potential, Nits, Verdict\n"
         "  sarif      SARIF 2.1.0, as CodeQL, semgrep and many others write it\n"
@@ -33,8 +37,8 @@ class ReviewImport(Command):
     )
     examples = (
         "lattice review import report.md --task LAT-1 --dry-run",
-        "ruff check --output-format json . | lattice review import - --dry-run --json",
-        "lattice review import scan.sarif --root /home/ci/build --dry-run",
+        "ruff check --output-format json . | lattice review import - --task LAT-1 --commit HEAD",
+        "lattice review import scan.sarif --task LAT-1 --root /home/ci/build --json",
     )
 
     def arguments(self, parser: Parser) -> None:
@@ -47,12 +51,10 @@ class ReviewImport(Command):
         parser.add_argument("--reviewer-model", metavar="MODEL", help="the model that gave it")
         parser.add_argument("--commit", metavar="SHA", help="the commit that was reviewed (else as the report says)")
         parser.add_argument("--root", metavar="FOLDER", help="the repository's folder where the tool ran")
-        parser.add_argument(
-            "--dry-run", action="store_true", required=True, help="show what was read, and record nothing"
-        )
+        parser.add_argument("--dry-run", action="store_true", help="show what was read, and record nothing")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
-        repo = _repository(context.folder)
+        repo = _repository(context.folder if args.dry_run else context.board.root)
         request = Source(
             _data(args.file, context), args.format, args.reviewer, args.reviewer_model, _roots(args, context, repo)
         )
@@ -61,7 +63,21 @@ class ReviewImport(Command):
         if args.task is not None:
             review = review.replace(task=args.task)
         reading = reading.replace(review=review)
+        if not args.dry_run:
+            return _recorded(reading, _record(reading, args, context, repo))
         return _answer(reading)
+
+
+def _record(reading: Reading, args: argparse.Namespace, context: Context, repo: Repository | None) -> Recorded:
+    """Put the review on its task, held against the commit where the repository has it."""
+    review = reading.review
+    if review.task is None:
+        raise UsageError("The report names no task, so one has to be given.", hint="Add --task LAT-1.")
+    by = context.sign(args)
+    sha = review.commit_sha
+    if repo is not None and sha is not None and repo.commit(f"{sha}^{{commit}}") is not None:
+        review = anchored(review, repo, sha)
+    return record(context.board, review.task or "", review, by)
 
 
 def _repository(folder: Path) -> Repository | None:
@@ -105,6 +121,21 @@ def _answer(reading: Reading) -> Answer:
         data=lambda: shape | {"review": to_json(reading.review)},
         text=lambda terminal: _page(reading, terminal),
         quiet="",
+        warnings=reading.remarks,
+    )
+
+
+def _recorded(reading: Reading, recorded: Recorded) -> Answer:
+    event, task = recorded.event, recorded.task.name
+    seen = {f"F{entry['number']}": entry["seen"] for entry in event.findings}
+    shape = {"dry_run": False, "format": reading.format, "task": task, "review_id": event.review_id, "findings": seen,
+             "gone": [f"F{number}" for number in event.gone], "left_out": event.left_out,
+             "remarks": list(reading.remarks)}  # fmt: skip
+    told = f"Recorded on {task} as {event.review_id}: {', '.join(f'{name} {how}' for name, how in seen.items()) or '-'}"
+    return Answer(
+        data=lambda: shape | {"review": to_json(event.review())},
+        text=lambda terminal: f"{line(told)}\n{_page(reading, terminal)}",
+        quiet=event.review_id,
         warnings=reading.remarks,
     )
 
