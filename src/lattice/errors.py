@@ -148,6 +148,12 @@ class GitError(LatticeError):
     code = "GIT_ERROR"
 
 
+class NoEnd(LatticeError):
+    """A fake engine neither ended nor said that it hangs, while an adapter was certified."""
+
+    code = "NO_END"
+
+
 class RunSetupError(LatticeError):
     """A run was requested and could not be started; its end is on the board."""
 

@@ -129,6 +129,7 @@ COMMANDS: Mapping[str, Entry] = {
     "worker complete": Entry("lattice.cli.worker_external", "WorkerComplete", "Say that your run succeeded", _WORKERS),
     "worker fail": Entry("lattice.cli.worker_external", "WorkerFail", "Say that your run failed", _WORKERS),
     "worker stop": Entry("lattice.cli.worker", "WorkerStop", "Ask a run to end", _WORKERS),
+    "worker certify": Entry("lattice.cli.worker_certify", "WorkerCertify", "Certify an adapter or a worker", _WORKERS),
     "worker queue": Entry("lattice.cli.worker_queue", "WorkerQueue", "List the runs that wait", _WORKERS),
     "worker cancel": Entry("lattice.cli.worker_queue", "WorkerCancel", "Take a run out of the queue", _WORKERS),
     "worker diff": Entry("lattice.cli.worker_code", "WorkerDiff", "Show what a run changed", _WORKERS),

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from lattice.core.run import Exited, Signalled
-from lattice.errors import LatticeError
+from lattice.errors import NoEnd
 from lattice.testing.conformance import MODEL, SCHEMA, SESSION, Case, Seen, chunks
 from lattice.testing.engines import behave
 from lattice.testing.engines.program import HANGING
@@ -22,12 +22,6 @@ from lattice.workers.engines.stream import Stream, finished
 
 WITHIN_S = 120.0
 PROMPT = "Review the change, and write your review. Ünïcödé.\n"
-
-
-class NoEnd(LatticeError):
-    """A start neither ended nor said that it hangs."""
-
-    code = "NO_END"
 
 
 def flags(engine: Engine, program: Path) -> frozenset[str]:
