@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from lattice.commands.board import Board
 from lattice.commands.doctor import Repair, examine, rebuild_all, rebuild_task
 from lattice.commands.tasks import Comment, CreateTask, change
 from lattice.core.events import RelationshipAdded
+from lattice.core.fulltext import parse_words
 from lattice.core.task import Task
 from lattice.errors import LogDamaged, NotFound, ValidationError
 from lattice.ledger import Signature
@@ -113,6 +116,15 @@ def test_a_snapshot_that_its_writer_is_about_to_finish_is_no_finding(
     assert [] == found(kept)
 
 
+def lose_words(board: Board) -> None:
+    """Let the index forget where its words are, which no row tells."""
+    with board.store.view(texts=True) as view:
+        assert view.search(parse_words("second"))
+    with contextlib.closing(sqlite3.connect(board.folder / "index.sqlite")) as base, base:
+        # The row that FTS5 keeps its structure in.
+        base.execute("UPDATE words_data SET block = zeroblob(length(block)) WHERE id = 10")
+
+
 MENDABLE: dict[str, tuple[Callable[[Board], object], tuple[str, str]]] = {
     "snapshot that is not JSON": (lambda b: put(snapshot(b), "{"), ("error", "json_parse")),
     "empty snapshot": (lambda b: put(snapshot(b), ""), ("error", "json_parse")),
@@ -140,6 +152,7 @@ MENDABLE: dict[str, tuple[Callable[[Board], object], tuple[str, str]]] = {
         ("warning", "jsonl_parse"),
     ),
     "draft of a dead writer": (old_draft, ("warning", "leftover")),
+    "index whose words are not found any more": (lose_words, ("warning", "index")),
     "index that is no database": (lambda b: put(b.folder / "index.sqlite", "x" * 4096), ("warning", "index")),
 }
 
