@@ -45,8 +45,12 @@ class Outcome(Record):
     acknowledged: tuple[str, ...]
     refused: tuple[str, ...]
     status: int
-    calls: int  # counted calls up to the end, where the process was not killed
+    names: tuple[str, ...]  # the counted calls up to the end, where the process was not killed
     crash: str = ""  # the traceback of what is not an answer
+
+    @property
+    def calls(self) -> int:
+        return len(self.names)
 
     @property
     def killed(self) -> bool:
@@ -67,16 +71,21 @@ def run_with_fault(fn: Callable[[Acknowledge], None], k: int, kind: Kind) -> Out
     with os.fdopen(receive, "rb") as pipe:
         said = [json.loads(line) for line in pipe.read().splitlines()]
     _, status = os.waitpid(child, 0)
-    words: dict[str, list[Any]] = {"acknowledged": [], "refused": [], "calls": [], "crash": []}
+    words: dict[str, list[Any]] = {"acknowledged": [], "refused": [], "names": [], "crash": []}
     for word, value in said:
         words[word].append(value)
     return Outcome(
         acknowledged=tuple(words["acknowledged"]),
         refused=tuple(words["refused"]),
         status=os.waitstatus_to_exitcode(status),
-        calls=sum(words["calls"]),
+        names=tuple(name for names in words["names"] for name in names),
         crash="".join(words["crash"]),
     )
+
+
+def kinds_of(name: str) -> tuple[Kind, ...]:
+    """The faults that a call of this name can meet: only what writes is torn."""
+    return KINDS if name in WRITES else tuple(kind for kind in KINDS if kind not in ("torn write", "short write"))
 
 
 def sweep(fn: Callable[[Acknowledge], None], kind: Kind, renew: Callable[[], None]) -> Iterator[tuple[int, Outcome]]:
@@ -102,7 +111,7 @@ def _in_child(fn: Callable[[Acknowledge], None], k: int, kind: Kind, send: int) 
             fn(lambda value: say("acknowledged", value))
         except LatticeError as refused:
             say("refused", refused.code)
-        say("calls", faults.count)
+        say("names", faults.names)
         status = 0
     except BaseException:  # noqa: BLE001  # the child must never return into the test runner
         say("crash", traceback.format_exc())
@@ -114,7 +123,7 @@ class _Faults:
     """Counts the storage calls of this process, and fails the k-th."""
 
     def __init__(self, k: int, kind: Kind) -> None:
-        self.count = 0
+        self.names: list[str] = []
         self._k = k
         self._kind = kind
         self._full = False  # a disk that took half a write takes no more
@@ -126,10 +135,10 @@ class _Faults:
 
     def _counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def faulty(*args: Any, **kwargs: Any) -> Any:
-            self.count += 1
+            self.names.append(name)
             if self._full and name in WRITES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            if self.count != self._k:
+            if len(self.names) != self._k:
                 return call(*args, **kwargs)
             return self._fault(name, call, *args, **kwargs)
 

@@ -25,6 +25,7 @@ from tests.torture.campaign import PARTS, Campaign
 PROMISES = {
     "power": "P1",
     "storage": "P2",
+    "acts": "P2",
     "writers": "P3",
     "runs: one fault": "P5 P6",
     "runs: the starter": "P5",
@@ -33,7 +34,7 @@ PROMISES = {
     "starters": "P8",
     "death is known": "P10",
     "git": "P14",
-    "flips": "P4",
+    "corruption": "P4",
     "deadline": "P9",
     "full disk": "P11",
     "reused numbers": "P12",
@@ -106,7 +107,7 @@ def _figures(findings: Iterable[Finding]) -> list[dict[str, Any]]:
             {
                 "promise": PROMISES.get(group, ""),
                 "what": group,
-                "faults": sum(finding.met for finding in members),
+                "faults": sum(int((finding.seen or {}).get("faults", finding.met)) for finding in members),
                 "not met": sum(not finding.met for finding in members),
                 "violations": sum(bool(finding.violations) for finding in members),
                 "healed_s": round(statistics.median(healed), 4) if healed else None,

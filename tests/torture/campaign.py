@@ -10,21 +10,21 @@ from itertools import count, product
 from pathlib import Path
 from typing import TypeVar
 
-from tests.torture import decisions, flips, hardships, power, runs, soak, storage, strangers
+from tests.torture import acts, corruption, damage, decisions, hardships, power, runs, soak, storage, strangers
 from tests.torture.arena import SETTLED_WITHIN_S, Finding, contained
 from tests.torture.inject import Fault, Role
 from tests.torture.mounts import KINDS
 from tests.torture.site import Site
 
-PARTS = ("storage", "power", "runs", "hardships", "git", "writers", "flips", "soak", "teeth")
+PARTS = ("storage", "acts", "power", "runs", "hardships", "git", "writers", "corruption", "soak", "teeth")
 Job = Callable[[], Finding]
 Broken = Callable[[Sequence[str]], Finding]  # a trial, given the breaks that it is to run with
 _T = TypeVar("_T")
 CUTS, CUTS_A_DISK, TOOTH_CUTS = 3_334, 20, 8  # of which `--full` makes 1,000
 SOAKED, SOAKED_MIN = 1_667, 12  # of which `--full` makes 500
+ACTS = 3.4  # times the share: with the board in memory they are cheap
 HARDSHIPS = 10
-FLIPPED = 0.5  # of the share: a flip is followed by a dozen commands
-_GOLDEN = 0.618034  # its multiples, modulo one, lie far from each other
+EVERY_BYTE = 0.3  # from this share on every byte is damaged in one way or other; a share of 1: in every way
 _TOOTH_SETTLED_S = 3.0  # what a break leaks stays for good: no use in waiting as long as for a sound run
 
 
@@ -57,13 +57,14 @@ class Campaign:
         """The findings of one of PARTS."""
         trials: dict[str, Callable[[], Iterator[Job]]] = {
             "storage": self._storage,
+            "acts": self._acts,
             "power": self._power,
             "hardships": self._hardships,
             "soak": self._soak,
             "runs": self._runs,
             "git": self._git,
             "writers": self._writers,
-            "flips": self._flips,
+            "corruption": self._corruption,
         }
         # What is about times, and what fills the machine by itself, is not to wait for others.
         jobs = 1 if name in ("hardships", "soak") else self._jobs
@@ -74,6 +75,11 @@ class Campaign:
             shelf = self._shelf(torn=torn)
             for trial in self._some(list(storage.trials(storage.calls_of(shelf, self._new()), torn=torn))):
                 yield partial(storage.run_trial, trial, shelf, self._new())
+
+    def _acts(self) -> Iterator[Job]:
+        bench = acts.made(self._new())
+        for case in acts.cases(min(1.0, ACTS * self._share), self._seed * acts.GOLDEN):
+            yield partial(acts.run_case, case, bench, self._new())
 
     def _power(self) -> Iterator[Job]:
         left = max(CUTS_A_DISK, round(CUTS * self._share))
@@ -136,13 +142,17 @@ class Campaign:
             operations = max(200, round(1500 * self._share))
             yield partial(storage.writers, shelf, self._new(), self._seed + number, operations)
 
-    def _flips(self) -> Iterator[Job]:
+    def _corruption(self) -> Iterator[Job]:
         site = Site(self._new())
-        (made,) = contained([partial(flips.make, site)])
+        (made,) = contained([partial(corruption.make, site)])
         yield lambda: made
-        for spot in flips.spots(site):
-            for trial in flips.parts(spot.replace(offsets=tuple(self._some(spot.offsets, FLIPPED)))):
-                yield partial(flips.run_trial, trial, site, self._new())
+        turns = len(damage.OF_BYTES) if self._share == 1 else 1
+        for path, good in sorted(corruption.files(site).items()):
+            damages = [one for turn in range(turns) for one in damage.of_bytes(good, self._seed + turn)]
+            damages += damage.of_lines(good)
+            some = damages if self._share >= EVERY_BYTE else self._some(damages)
+            for trial in corruption.parts(corruption.Trial(path, tuple(some))):
+                yield partial(corruption.run_trial, trial, site, self._new())
 
     def _teeth(self) -> Iterator[Finding]:
         """Each break, against trials that ought to catch it, and that find nothing without it."""
@@ -150,7 +160,7 @@ class Campaign:
         decided = self._decisions()
         lines = storage.calls_of(shelf, self._new())
         of_storage = [*storage.trials(lines, torn=True)]
-        killed, torn = of_storage[:lines], [trial for trial in of_storage if trial.kind == "torn write"]
+        killed, torn = of_storage[: len(lines)], [trial for trial in of_storage if trial.kind == "torn write"]
         ended = self._calls(site, "Busy")[runs.ENDED]
         suspects: dict[str, list[Broken]] = {
             "no tail repair": [self._stored(trial, shelf) for trial in killed[-3:]],
@@ -164,7 +174,7 @@ class Campaign:
             "mark without the sum": [lambda broken: decisions.unread(self._new(), broken)],
             "agent believed": [self._boast(worker, decided) for worker in decisions.BOASTERS],
             "slot leaked": [lambda broken: decisions.slot(decided, self._new(), broken)],
-            "acknowledged unsynced": [self._cuts(seed) for seed in (1, 2)],
+            "acknowledged unsynced": [self._cuts(seed) for seed in (1, 4)],
             "any number is the process": [
                 lambda broken: strangers.reused("signal_tree", site, self._new(), tuple(broken))
             ],
@@ -222,7 +232,7 @@ class Campaign:
         """An even sample, which the seed shifts; `part` is the part of the share that is tried."""
         share = self._share * part
         step = 1 / share
-        first = int(step * ((self._seed - 1) * _GOLDEN % 1))
+        first = int(step * ((self._seed - 1) * acts.GOLDEN % 1))
         places = (first + int(number * step) for number in range(max(1, round(len(trials) * share))))
         return [trials[place] for place in places if place < len(trials)]
 

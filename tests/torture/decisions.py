@@ -14,7 +14,7 @@ from lattice.commands.tasks import Comment, CreateTask, change
 from lattice.workers import launch
 from lattice.workers.runs import all_runs, open_runs
 from tests.conftest import make_board
-from tests.torture import flips
+from tests.torture import corruption
 from tests.torture.arena import Finding, forked, settle
 from tests.torture.breaks import BREAKS
 from tests.torture.hardships import entered, guarded_by, told
@@ -76,14 +76,14 @@ def gap(folder: Path, broken: Sequence[str] = ()) -> Finding:
     shutil.copytree(here, there)
     made = CreateTask("Second").run(opened(there), ANN).task
     os.chdir(here)
-    flips.ask("list")
+    corruption.ask("list")
     for name in broken:
         BREAKS[name]()
     CreateTask("Third").run(opened(here), ANN)
-    flips.ask("list")
+    corruption.ask("list")
     for kind, path in (("tasks", f"{made.id}.json"), ("events", f"{made.id}.jsonl")):
         shutil.copy(there / ".lattice" / kind / path, here / ".lattice" / kind / path)
-    listed = flips.ask("list")
+    listed = corruption.ask("list")
     found = [] if made.id in listed.out else ["a task that git brought is not in the list"]
     return told("listing", "a gap in the journal", folder, found)
 
@@ -101,8 +101,8 @@ def unread(folder: Path, broken: Sequence[str] = ()) -> Finding:
     log = root / ".lattice" / "events" / f"{task.id}.jsonl"
     log.write_bytes(log.read_bytes().replace(b"said so", b"said no"))
     os.chdir(root)
-    doctor = flips.ask("doctor")
-    found = [] if flips.findings(doctor) else ["the doctor names nothing"]
+    doctor = corruption.ask("doctor")
+    found = [] if corruption.findings(doctor) else ["the doctor names nothing"]
     return told("listing", "a letter that changed", folder, found)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 CLONE_NEWTIME = 0x80
 CLONE_NEWNS = 0x20000
-_SHUTDOWN = 0x8004587D  # FS_IOC_SHUTDOWN of linux/fs.h, which ext4, xfs and btrfs share
+_SHUTDOWN = 0x8004587D  # FS_IOC_SHUTDOWN of linux/fs.h, which ext4 and xfs share
 _WITHOUT_FLUSHING = (2).to_bytes(4, "little")
 
 KINDS = ("tmpfs", "ext4", "xfs", "btrfs")

@@ -23,7 +23,7 @@ from lattice.core.record import Record
 from lattice.errors import LatticeError
 from lattice.ledger import Signature, Written
 from tests.conftest import make_board
-from tests.faults import KINDS, Acknowledge, Kind, Outcome, run_with_fault
+from tests.faults import KINDS, Acknowledge, Kind, Outcome, kinds_of, run_with_fault
 from tests.torture.arena import Finding, forked
 from tests.torture.breaks import BREAKS
 
@@ -84,21 +84,20 @@ def script(root: Path) -> Callable[[Acknowledge], None]:
     return acts
 
 
-def calls_of(shelf: Shelf, folder: Path) -> int:
-    """How many storage calls the script makes."""
+def calls_of(shelf: Shelf, folder: Path) -> tuple[str, ...]:
+    """The storage calls that the script makes."""
     shutil.copytree(shelf.folder, folder)
     outcome = run_with_fault(script(folder), 0, "eio")
     shutil.rmtree(folder)
     if outcome.crash or outcome.refused:
         raise AssertionError(f"the script does not run without a fault: {outcome}")
-    return outcome.calls
+    return outcome.names
 
 
-def trials(calls: int, *, torn: bool) -> Iterator[Trial]:
+def trials(calls: Sequence[str], *, torn: bool) -> Iterator[Trial]:
     """Every call, every kind."""
     for kind in KINDS:
-        for k in range(1, calls + 1):
-            yield Trial(k, kind, torn)
+        yield from (Trial(k, kind, torn) for k, name in enumerate(calls, 1) if kind in kinds_of(name))
 
 
 def run_trial(trial: Trial, shelf: Shelf, folder: Path, broken: Sequence[str] = ()) -> Finding:

@@ -12,15 +12,17 @@ from pathlib import Path
 import pytest
 
 from lattice.core import codec
-from tests.torture import flips
+from tests.torture import acts, corruption
 from tests.torture.arena import Finding, contained
 from tests.torture.breaks import put
 from tests.torture.campaign import Campaign
+from tests.torture.damage import Damage
 from tests.torture.site import Site
 
 pytestmark = pytest.mark.torture
 SHARE = 0.02
 PARTS_OF_RUNS = 2
+FAULTS_OF_ACTS = 0.75  # which are more than 10,000
 
 
 @pytest.fixture
@@ -42,6 +44,16 @@ def test_a_fault_in_a_storage_call_loses_nothing_and_halves_nothing(folder: Path
     sound(Campaign(folder, share=3 * SHARE).part("storage"), 40)
 
 
+@pytest.mark.parametrize("command", acts.COMMANDS)
+def test_every_command_that_writes_is_done_or_not_done(folder: Path, command: str) -> None:
+    bench = acts.made(folder / "bench")
+    trials = (
+        partial(acts.run_case, case, bench, folder / str(number))
+        for number, case in enumerate(acts.cases(FAULTS_OF_ACTS, 0, [command]))
+    )
+    sound(contained(trials), 1)
+
+
 @pytest.mark.parametrize("seed", range(1, PARTS_OF_RUNS + 1))
 def test_a_fault_in_any_process_of_a_run_leaves_one_end_and_nothing_else(folder: Path, seed: int) -> None:
     sound(Campaign(folder, share=SHARE / PARTS_OF_RUNS, seed=seed).part("runs"), 10)
@@ -56,12 +68,12 @@ def test_writers_that_are_killed_lose_no_acknowledged_event(folder: Path) -> Non
 
 
 def test_a_byte_that_goes_bad_in_any_file_is_named_or_changes_nothing(folder: Path) -> None:
-    sound(Campaign(folder, share=SHARE / 2).part("flips"), 25)
+    sound(Campaign(folder, share=SHARE / 2).part("corruption"), 25)
 
 
 def test_a_byte_of_a_log_that_nobody_notices_is_a_violation(folder: Path) -> None:
     site = Site(folder / "site")
-    (made,) = contained([partial(flips.make, site)])
+    (made,) = contained([partial(corruption.make, site)])
     assert () == made.violations
     shutil.rmtree(site.root / ".lattice" / "tasks")  # They carry a sum of the log, and would give it away.
     log = max((site.root / ".lattice" / "events").glob("task_*.jsonl"))
@@ -71,10 +83,11 @@ def test_a_byte_of_a_log_that_nobody_notices_is_a_violation(folder: Path) -> Non
     def unnoticed() -> Finding:
         put(codec, "_summed", lambda *_: None)
         put(codec, "_sums_up", lambda *_: True)
-        return flips.run_trial(flips.Trial(f"events/{log.name}", (at,)), site, folder / "trial")
+        trial = corruption.Trial(f"events/{log.name}", (Damage("flip", at),))
+        return corruption.run_trial(trial, site, folder / "trial")
 
     (found,) = contained([unnoticed])
-    assert ("flips", True) == (found.group, any("nothing is named" in wrong for wrong in found.violations))
+    assert ("corruption", True) == (found.group, any("nothing is named" in wrong for wrong in found.violations))
 
 
 def test_a_soak_of_runs_under_fire_leaves_nothing_and_loses_nothing(folder: Path) -> None:
