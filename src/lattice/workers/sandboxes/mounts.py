@@ -141,7 +141,7 @@ def _places(spec: RunSpec, sandbox: Sandbox, environment: Mapping[str, str]) -> 
                 if os.path.lexists(one):
                     places[one] = writable
 
-    add([sys.prefix, sys.base_prefix, Path(lattice.__file__).parent])
+    add([*_python(), Path(lattice.__file__).parent])
     add(_program(spec, home))
     add([Path(spec.repo_top) / "workers"] if spec.repo_top else [])
     add([path for path, _ in spec.files])
@@ -157,6 +157,15 @@ def _places(spec: RunSpec, sandbox: Sandbox, environment: Mapping[str, str]) -> 
     add([RunFolder(board, spec.run_id).out], writable=True)
     add(sandbox.paths)
     return places
+
+
+def _python() -> list[str]:
+    """The interpreter and what is installed for it. Only `site` makes `sys.prefix` that of a virtual environment
+    (site, "pyvenv.cfg"), and a guard runs without: the environment is then told by where the program lies.
+    """
+    around = os.path.dirname(os.path.dirname(sys.executable))
+    environment = [around] if os.path.isfile(os.path.join(around, "pyvenv.cfg")) else []
+    return [*environment, sys.prefix, sys.base_prefix]
 
 
 def _program(spec: RunSpec, home: str) -> list[Path]:
