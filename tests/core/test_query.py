@@ -115,7 +115,7 @@ def test_a_flags_value_is_taken_whole() -> None:
 def test_a_status_that_no_task_can_have_is_warned_of() -> None:
     assert [] == warnings(parse_query("status:review,none type:bug"), CONFIG)
     said = warnings(parse_query("status:dnoe type:bgu"), CONFIG)
-    assert [True, True] == ["'dnoe' is not a configured status." in said[0], "'bgu'" in said[1]]
+    assert [True, True] == ["'dnoe' is not a configured status. Did you mean done?" in said[0], "'bgu'" in said[1]]
 
 
 @pytest.mark.parametrize(

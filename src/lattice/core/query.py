@@ -163,7 +163,8 @@ def warnings(query: Query, config: Config) -> list[str]:
             for value in one.values:
                 if value not in (*valid, "none", "any"):
                     plural = "statuses" if what == "status" else "types"
-                    said.append(f"{value!r} is not a configured {what}. Valid {plural}: {choices(valid)}.")
+                    hint = did_you_mean(value, valid, f"Valid {plural}: {choices(valid)}.")
+                    said.append(f"{value!r} is not a configured {what}. {hint}")
     return said
 
 
