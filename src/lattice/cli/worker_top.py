@@ -6,14 +6,13 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lattice.cli.arguments import Answer, Command, Context
 from lattice.cli.render import Terminal, line, table
 from lattice.cli.screen import Left, Screen, fitted
 from lattice.cli.worker_logs import tail_of
-from lattice.cli.worker_views import FIRST_TO_GO, FLEXIBLE, HEADS, page, row, steps_of, usage_data
-from lattice.cli.worker_wait import data_of
+from lattice.cli.worker_views import FIRST_TO_GO, FLEXIBLE, HEADS, listed_data, page, places_of, row, steps_of
 from lattice.commands.board import Board
 from lattice.errors import LatticeError, NotFound, UsageError
 from lattice.workers import control, liveness, overview
@@ -41,7 +40,7 @@ class WorkerTop(Command):
         if args.json or args.quiet:
             top.look()
             return Answer(
-                data=lambda: [data_of(run) | usage_data(top.used.get(run.run_id)) for run in top.runs],
+                data=lambda: [listed_data(run, top.used.get(run.run_id), top.places) for run in top.runs],
                 text=lambda _: "",
                 quiet="\n".join(run.run_id for run in top.runs),
             )
@@ -65,6 +64,7 @@ class Top:
         self.board = board
         self.runs: list[RunView] = []
         self.used: dict[str, Usage] = {}
+        self.places: Mapping[str, int] = {}
         self.mode = "list"  # list, show, logs, confirm
         self.selected: str | None = None
         self.message = ""
@@ -74,6 +74,7 @@ class Top:
         """Take in what runs now."""
         liveness.refresh_all(self.board)
         self.runs = overview.active(self.board)
+        self.places = places_of(self.board, self.runs)
         self._before, self.used = self.used, usage.look(run.run_id for run in self.runs)
         ids = [run.run_id for run in self.runs]
         if self.mode == "list" and self.selected not in ids:
@@ -112,7 +113,10 @@ class Top:
     def _rows(self, columns: int, terminal: Terminal) -> list[str]:
         if not self.runs:
             return ["Nothing is running."]
-        cells = [row(run, self.used.get(run.run_id), self._before.get(run.run_id)) for run in self.runs]
+        cells = [
+            row(run, self.used.get(run.run_id), self.places.get(run.run_id), self._before.get(run.run_id))
+            for run in self.runs
+        ]
         plain = Terminal(columns=columns, now_ms=terminal.now_ms)
         head, *lines = table(cells, plain, FLEXIBLE, HEADS, FIRST_TO_GO).split("\n")
         shown = [head]

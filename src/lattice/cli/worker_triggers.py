@@ -110,8 +110,9 @@ class WorkerUntrust(Command):
 class WorkerSweep(Command):
     description = (
         "Starts each worker that has a sweep in its definition on the tasks that fit, unless it ran there less\n"
-        "than every_hours ago; at most limit runs a worker. Made for a timer: a second sweep at the same time does\n"
-        "nothing. Exits with 1 where something could not be started."
+        "than every_hours ago; at most limit runs a worker. Starts the runs of the queue whose turn has come, too.\n"
+        "Made for a timer: a second sweep at the same time does nothing. Exits with 1 where something could not be\n"
+        "started."
     )
     examples = (
         "lattice worker sweep --dry-run",
@@ -136,13 +137,16 @@ class WorkerSweep(Command):
         if args.cron:
             raise UsageError("--cron belongs to --print-timer.", hint="lattice worker sweep --print-timer --cron")
         swept = sweep.sweep(context.board, args.workers, context.environ, dry_run=args.dry_run)
-        said = [one.told() for one in swept.started]
+        said = [f"Started {run_id} from the queue." for run_id in swept.from_queue]
+        said += [one.told() for one in swept.started]
         said += [f"Due: {one.worker}{in_place_of(one.worker, one.asked_by)} on {one.task}" for one in swept.due]
         nothing = "Another sweep is at work; this one did nothing." if swept.busy else "Nothing is due."
-        runs = [one.run_id for one in swept.started] or [f"{one.worker} {one.task}" for one in swept.due]
+        runs = [*swept.from_queue, *(one.run_id for one in swept.started)]
+        runs = runs or [f"{one.worker} {one.task}" for one in swept.due]
         return Answer(
             data=lambda: {
                 "started": [one.fields() for one in swept.started],
+                "from_queue": list(swept.from_queue),
                 "due": [one.fields() for one in swept.due],
                 "busy": swept.busy,
                 "problems": list(swept.problems),

@@ -17,17 +17,19 @@ from lattice.workers.ends.steps import Step
 from lattice.workers.overview import RunView
 from lattice.workers.processes import usage
 from lattice.workers.processes.usage import Usage
+from lattice.workers.queueing import queue
 from lattice.workers.runs import RunFolder
 
-HEADS = ("RUN", "WORKER", "TASK", "STATE", "AGE", "OUTPUT", "CPU", "MEMORY", "BY / WHY")
+HEADS = ("RUN", "WORKER", "TASK", "STATE", "PLACE", "AGE", "OUTPUT", "CPU", "MEMORY", "BY / WHY")
 FLEXIBLE = HEADS.index("BY / WHY")
-FIRST_TO_GO = [HEADS.index(name) for name in ("CPU", "MEMORY", "OUTPUT", "AGE", "BY / WHY", "WORKER", "TASK")]
+FIRST_TO_GO = [HEADS.index(name) for name in ("CPU", "MEMORY", "OUTPUT", "AGE", "PLACE", "BY / WHY", "WORKER", "TASK")]
 
 
 class WorkerPs(Command):
     description = (
         "What runs now, by what the kernel knows: a run whose supervisor died is never shown as running. CPU is of\n"
-        "one processor over the run's life; MEMORY is the proportional set size of all its processes."
+        "one processor over the run's life; MEMORY is the proportional set size of all its processes. PLACE is\n"
+        "that of a run that waits, in the queue."
     )
     examples = ("lattice worker ps", "lattice worker ps --all", "lattice worker ps --json")
 
@@ -43,9 +45,10 @@ class WorkerPs(Command):
             runs = list({run.run_id: run for run in [*overview.on_this_machine(board), *runs]}.values())
         shown = runs[-args.limit :] if args.limit else runs
         used = usage.look(run.run_id for run in shown if not run.ended)
+        places = places_of(board, shown)
         return Answer(
-            data=lambda: [data_of(run) | usage_data(used.get(run.run_id)) for run in shown],
-            text=lambda terminal: _ps(shown, used, terminal, everything=args.all),
+            data=lambda: [listed_data(run, used.get(run.run_id), places) for run in shown],
+            text=lambda terminal: _ps(shown, used, places, terminal, everything=args.all),
             quiet="\n".join(run.run_id for run in shown),
         )
 
@@ -81,6 +84,16 @@ def steps_of(board: Board, run: RunView) -> list[Step]:
     return steps.of(folder, folder.spec())
 
 
+def places_of(board: Board, runs: Sequence[RunView]) -> Mapping[str, int]:
+    """The place in the queue of those of the runs that wait there. The queue is not looked at where none does."""
+    return queue.places(board) if any(run.queued for run in runs) else {}
+
+
+def listed_data(run: RunView, used: Usage | None, places: Mapping[str, int]) -> dict[str, Any]:
+    """A run in a list, for programs."""
+    return data_of(run) | usage_data(used) | {"place": places.get(run.run_id)}
+
+
 def usage_data(used: Usage | None, before: Usage | None = None) -> dict[str, Any]:
     """What a run uses, for programs; null where nothing of it runs here."""
     return {
@@ -91,13 +104,14 @@ def usage_data(used: Usage | None, before: Usage | None = None) -> dict[str, Any
     }
 
 
-def row(run: RunView, used: Usage | None, before: Usage | None = None) -> list[str]:
+def row(run: RunView, used: Usage | None, place: int | None, before: Usage | None = None) -> list[str]:
     """A run as a row under `HEADS`."""
     return [
         run.run_id,
         run.worker,
         line(run.task),
         run.state,
+        "" if place is None else str(place),
         span(run.duration_s),
         "" if run.silent_s is None or run.ended else f"silent {span(run.silent_s)}",
         f"{used.cpu_percent(before):.0f}%" if used else "",
@@ -111,10 +125,18 @@ def mebibytes(size: int | None) -> str:
     return "" if size is None else f"{size / (1 << 20):.1f} MiB"
 
 
-def _ps(runs: Sequence[RunView], used: Mapping[str, Usage], terminal: Terminal, *, everything: bool) -> str:
+def _ps(
+    runs: Sequence[RunView],
+    used: Mapping[str, Usage],
+    places: Mapping[str, int],
+    terminal: Terminal,
+    *,
+    everything: bool,
+) -> str:
     if not runs:
         return "No runs on this machine yet." if everything else "Nothing is running."
-    return table([row(run, used.get(run.run_id)) for run in runs], terminal, FLEXIBLE, HEADS, FIRST_TO_GO)
+    rows = [row(run, used.get(run.run_id), places.get(run.run_id)) for run in runs]
+    return table(rows, terminal, FLEXIBLE, HEADS, FIRST_TO_GO)
 
 
 def page(run: RunView, done: Sequence[Step], used: Usage | None, terminal: Terminal) -> str:

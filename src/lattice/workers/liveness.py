@@ -59,7 +59,7 @@ def is_overdue(run: ActiveRun) -> bool:
     return run.deadline is not None and time.time() > seconds_of(run.deadline) + OVERDUE_AFTER_S
 
 
-def refresh_all(board: Board) -> None:
+def refresh_all(board: Board, *, heals: bool = True) -> None:
     """As `refresh`, of every task with a run that has no end."""
     with board.store.view() as view:
         running = view.running()
@@ -67,7 +67,7 @@ def refresh_all(board: Board) -> None:
     for task_id in running:
         with contextlib.suppress(NotFound):  # It went with a branch.
             tasks.append(board.store.task(task_id))
-    refresh(board, tasks)
+    refresh(board, tasks, heals=heals)
 
 
 def refresh(board: Board, tasks: Iterable[HasRuns] = (), *, heals: bool = True) -> None:

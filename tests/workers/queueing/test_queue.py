@@ -465,6 +465,16 @@ def test_place_counts_from_one(bench: Bench) -> None:
     assert queue.place(bench.board, "run_unknown") is None
 
 
+def test_ps_and_top_show_the_place_in_the_queue(bench: Bench) -> None:
+    running = bench.running("exec sleep 300", max_parallel=1)
+    first, second = (bench.start("Sleeper", name) for name in tasks(bench, 2))
+    expected = {running.run_id: None, first.run_id: 1, second.run_id: 2}
+    assert expected == {run["run_id"]: run["place"] for run in bench.data("worker", "ps")}
+    assert expected == {run["run_id"]: run["place"] for run in bench.data("worker", "top")}
+    rows = [row.split() for row in bench.lattice("worker", "ps").stdout.splitlines()]
+    assert [["queued", "1"], ["queued", "2"]] == [row[3:5] for row in rows[1:]]
+
+
 def _is_guard(entry: Path, run: RunFolder) -> bool:
     try:
         return run.run_id.encode() in (entry / "cmdline").read_bytes().split(b"\0")

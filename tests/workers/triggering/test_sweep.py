@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -97,6 +99,20 @@ def test_it_is_due_again_when_its_hours_are_over(bench: Bench) -> None:
     finish(bench)
     again = eventually(lambda: sweep(bench)["started"])
     assert ["LAT-1"] == on(again)
+
+
+def test_a_sweep_starts_the_runs_of_the_queue_and_a_dry_run_leaves_them(bench: Bench) -> None:
+    tasks(bench, 2)
+    run = bench.running("exec sleep 300", max_parallel=1)
+    queued = bench.start("Sleeper", "LAT-2")
+    for pid in bench.supervision(run):
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not run.alive())
+    assert [] == sweep(bench, "--dry-run")["from_queue"]
+    assert queued.waits()
+    assert [queued.run_id] == sweep(bench)["from_queue"]
+    assert not queued.waits()
+    assert [] == sweep(bench)["from_queue"]
 
 
 def test_two_sweeps_at_once_start_nothing_twice(bench: Bench) -> None:

@@ -104,10 +104,14 @@ def listed(board: Board) -> list[tuple[Waiting, tuple[str, ...]]]:
     return [(run, said[run.run_id]) for run in seen.waiting]
 
 
+def places(board: Board) -> dict[str, int]:
+    """The place of each run that waits, from 1."""
+    return {run.run_id: place for place, run in enumerate(Memory().look(board).waiting, start=1)}
+
+
 def place(board: Board, run_id: str) -> int | None:
     """The run's place in the queue, from 1; None where it is not in it."""
-    ids = [run.run_id for run in Memory().look(board).waiting]
-    return ids.index(run_id) + 1 if run_id in ids else None
+    return places(board).get(run_id)
 
 
 def move(

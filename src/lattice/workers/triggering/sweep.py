@@ -1,5 +1,7 @@
 """Sweeps: start each worker on the tasks that are due for it. Made for a timer, and safe to call at any time.
 
+It also starts the runs of the queue whose turn has come: a retry that was an hour away has nobody who waits for it.
+
 A sweep holds one lock of the board, and a second one at the same time does nothing. How long ago a worker last
 ran on a task is read from the task's log, so a sweep that was missed is made up for by the next.
 """
@@ -20,6 +22,7 @@ from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.definition import Definition
 from lattice.workers.definitions.triggering import Sweep
 from lattice.workers.definitions.trust import checkout_of, shown
+from lattice.workers.queueing import queue
 from lattice.workers.triggering.starting import Consideration, Considered, Occasion, Started, start
 
 
@@ -35,6 +38,7 @@ class Swept(Record):
     """What a sweep did. `due` is what a dry run would have started."""
 
     started: tuple[Started, ...] = ()
+    from_queue: tuple[str, ...] = ()  # the runs that had waited
     due: tuple[Due, ...] = ()
     problems: tuple[str, ...] = ()
     busy: bool = False  # another sweep was at work, and this one did nothing
@@ -52,12 +56,13 @@ def sweep(board: Board, only: Sequence[str], environ: Mapping[str, str], *, dry_
     definitions, problems = _asked(checkout, only)
     try:
         with locked(board.path("locks", "sweep.lock"), wait_s=0.0):
-            liveness.refresh_all(board)
+            liveness.refresh_all(board, heals=False)
+            from_queue = () if dry_run else _from_queue(board, environ, problems)
             started: list[Started] = []
             due: list[Due] = []
             for definition in definitions:
                 _Worker(board, checkout, definition, environ, started, due, problems).sweep(dry_run=dry_run)
-            return Swept(tuple(started), tuple(due), tuple(problems))
+            return Swept(tuple(started), from_queue, tuple(due), tuple(problems))
     except LockTimeout:
         return Swept(problems=tuple(problems), busy=True)
 
@@ -65,6 +70,16 @@ def sweep(board: Board, only: Sequence[str], environ: Mapping[str, str], *, dry_
 def occasion_of(asked: Sweep) -> Occasion:
     """What a sweep asks before it starts a worker."""
     return Occasion("sweep", asked.when, asked.every_hours * 3600)
+
+
+def _from_queue(board: Board, environ: Mapping[str, str], problems: list[str]) -> tuple[str, ...]:
+    try:
+        return tuple(queue.move(board, environ)) if queue.in_use(board.folder) else ()
+    except LatticeError as off:
+        problems.append(f"The queue: {off.message}" + (f" {off.hint}" if off.hint else ""))
+    except OSError as refused:
+        problems.append(f"The queue could not be moved: {refused}")
+    return ()
 
 
 def _asked(checkout: Path, only: Sequence[str]) -> tuple[list[Definition], list[str]]:
