@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import selectors
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from lattice.errors import NoEnd
 from lattice.testing.conformance import MODEL, SCHEMA, SESSION, Case, Seen, chunks
 from lattice.testing.engines import behave
 from lattice.testing.engines.program import HANGING
+from lattice.workers.engines import probe
 from lattice.workers.engines.heard import Usage
 from lattice.workers.engines.protocol import Engine, Invocation, Work
 from lattice.workers.engines.stream import Stream, finished
@@ -24,26 +24,15 @@ WITHIN_S = 120.0
 PROMPT = "Review the change, and write your review. Ünïcödé.\n"
 
 
-def flags(engine: Engine, program: Path) -> frozenset[str]:
-    """The flags among those that the engine uses which this program's help names."""
-    done = subprocess.run(
-        [program, *engine.help_arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=True,
-    )
-    named = set(re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", done.stdout))
-    return frozenset(named & {*engine.required, *engine.optional})
-
-
 def start(engine: Engine, place: Path, case: Case, folder: Path) -> Seen:
-    """Start the engine's fake in `place` for this case, in `folder`, which is empty. Raises NoEnd, OSError."""
+    """Start the engine's fake in `place` for this case, in `folder`, which is empty.
+
+    Raises NoEnd, OSError, DefinitionError where the adapter's flags are none of the fake's.
+    """
     program = place / engine.program
     work = _work(case, folder)
     behave(place, engine.program, case.told)
-    invocation = engine.invoke(work, flags(engine, program))
+    invocation = engine.invoke(work, probe.ready(engine, str(program), _environ(folder), reviewer=work.read_only).flags)
     began_ms = time.time_ns() // 1_000_000
     data, stderr, ended = _ended(program, invocation, work)
     ended_ms = time.time_ns() // 1_000_000
@@ -53,6 +42,11 @@ def start(engine: Engine, place: Path, case: Case, folder: Path) -> Seen:
         stream.feed(chunk)
     heard = stream.end()
     return Seen(heard, finished(engine, heard, ended, ended_ms), ended, began_ms, ended_ms, stderr)
+
+
+def _environ(folder: Path) -> dict[str, str]:
+    """An environment with next to nothing in it, and no cache but one of its own."""
+    return {"PATH": os.defpath, "HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
 
 
 def _work(case: Case, folder: Path) -> Work:
