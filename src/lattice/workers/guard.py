@@ -93,11 +93,11 @@ def _supervise(order: Order, folder: RunFolder) -> int:
 
 def _finish(root: Path, folder: RunFolder) -> None:
     try:
-        killed = sweep(SWEEP_S)  # What the supervisor left is ours by now.
+        killed = sweep(SWEEP_S, spare_guards=True)  # What the supervisor left is ours by now.
         board = Board(root, read_config(root))
         if folder.exists() and not folder.is_closed():
             mend(board, folder, killed, "guard")
-        liveness.refresh(board, heals=False)  # A run that was started inside this one died with it.
+        liveness.refresh(board, heals=False)  # A run that was started inside its sandbox died with it.
     except (LatticeError, OSError) as why:
         folder.note(f"guard: {why}")  # The next reading command, or `worker gc`, goes on from here.
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 from lattice.core.record import Record
 from lattice.workers.ends.limits import now_s
-from lattice.workers.processes.table import descendants
+from lattice.workers.processes.guards import without_guards
+from lattice.workers.processes.table import table_of_all
 from lattice.workers.processes.tree import signal_tree
 from lattice.workers.runs import RunSpec
 
@@ -56,17 +57,23 @@ def climb(spec: RunSpec, started_at: float, note: Callable[[str], None]) -> list
 
 
 def _send(signum: signal.Signals, note: Callable[[str], None]) -> list[int]:
-    asked = descendants(os.getpid())
+    asked = _asked()
     try:
-        return signal_tree(os.getpid(), signum)
+        return signal_tree(os.getpid(), signum, spare_guards=True)
     except PermissionError as refused:
         note(f"{signum.name}: {refused}")  # A set-user-id program; the sweep says if it stays.
         return asked
 
 
+def _asked() -> list[int]:
+    """What is to end: every live descendant, but for other runs, which end by themselves."""
+    table = table_of_all()
+    return [pid for pid in without_guards([os.getpid()], table) if not table[pid].zombie]
+
+
 def _all_gone_within(seconds: float) -> bool:
     ends_at = now_s() + seconds
-    while alive := descendants(os.getpid()):
+    while alive := _asked():
         left_s = ends_at - now_s()
         if left_s <= 0:
             return False

@@ -20,11 +20,13 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from lattice.workers.processes.guards import is_guard, without_guards
 from lattice.workers.processes.table import Stat, below, descendants, own_children, start_time, stat_of, table_of_all
 
 RUN_MARK = "LATTICE_RUN_ID"
+_Find = Callable[[Iterable[int], Mapping[int, Stat]], list[int]]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -54,15 +56,17 @@ def _prctl(option: int, value: int) -> None:
         raise OSError(number, f"prctl({option}): {os.strerror(number)}")
 
 
-def signal_tree(root: int, signum: int) -> list[int]:
+def signal_tree(root: int, signum: int, *, spare_guards: bool = False) -> list[int]:
     """Send `signum` to every descendant of `root`, not to `root`; returns those it was sent to.
+
+    With `spare_guards` not to the guards of other runs, and what is below them.
 
     Raises PermissionError for the first that we may not signal, after the others have been.
     """
     sent: list[int] = []
     denied: list[int] = []
     table = table_of_all()
-    for pid in below([root], table):
+    for pid in (without_guards if spare_guards else below)([root], table):
         if table[pid].zombie:
             continue
         try:
@@ -75,27 +79,31 @@ def signal_tree(root: int, signum: int) -> list[int]:
     return sent
 
 
-def sweep(deadline_s: float = 10.0, statuses: dict[int, int] | None = None) -> list[int]:
+def sweep(deadline_s: float = 10.0, statuses: dict[int, int] | None = None, *, spare_guards: bool = False) -> list[int]:
     """End and reap every descendant of this process, which must be a subreaper; returns those killed.
 
     Holds afterwards: waitpid(2) says ECHILD, so no descendant is left, in any session or state; an
     orphan would be our child. Whoever died of a signal to another, as all of a PID namespace do with its
-    first process, is counted too. `statuses` gets what waitpid said of each that was reaped.
+    first process, is counted too. With `spare_guards` the guards of other runs live on, and what is below
+    them (`guards.py`), and no other descendant is left. `statuses` gets what waitpid said of each that was reaped.
     Raises TimeoutError if some survive past the deadline (uninterruptible sleep, a tracer).
     """
     if not _has_children():
         return []
     ends_at = time.monotonic() + deadline_s
     me = os.getpid()
-    killed: dict[int, None] = dict.fromkeys(_kill_below(me, ends_at))
-    while _reap(statuses):
+    find = without_guards if spare_guards else below
+    killed: dict[int, None] = dict.fromkeys(_kill_below(me, ends_at, find))
+    while _reap(statuses) and not (spare_guards and _guards_alone(me)):
         # Children first, and without the full scan: a chain that forks and exits outruns the scan,
         # and a child's pid cannot be reused while only we can reap it.
         for pid in own_children():
             stat = stat_of(pid)
-            if stat is not None and not stat.zombie and _kill_child(pid):
+            if stat is None or stat.zombie or (spare_guards and is_guard(pid)):
+                continue
+            if _kill_child(pid):
                 killed[pid] = None
-        found = _kill_below(me, ends_at)
+        found = _kill_below(me, ends_at, find)
         killed.update(dict.fromkeys(found))
         if not found:
             _wait_for_one([], ends_at)
@@ -105,7 +113,12 @@ def sweep(deadline_s: float = 10.0, statuses: dict[int, int] | None = None) -> l
     return list(killed)
 
 
-def _kill_below(root: int, ends_at: float) -> list[int]:
+def _guards_alone(root: int) -> bool:
+    """Whether all that is left below the root is spared."""
+    return not without_guards([root], table_of_all())
+
+
+def _kill_below(root: int, ends_at: float, find: _Find = below) -> list[int]:
     """Kill what is below `root` now, and wait until one of it has ended; returns those that were alive.
 
     All are pinned before the first is killed: one death may be many.
@@ -113,7 +126,7 @@ def _kill_below(root: int, ends_at: float) -> list[int]:
     pinned: dict[int, int] = {}
     try:
         table = table_of_all()
-        for pid in below([root], table):
+        for pid in find([root], table):
             if not table[pid].zombie and (pidfd := _pin(pid, table[pid].started)) is not None:
                 pinned[pid] = pidfd
         alive = {pid: pidfd for pid, pidfd in pinned.items() if not _ended(pidfd)}

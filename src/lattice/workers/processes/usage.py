@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lattice.core.record import Record
+from lattice.workers.processes.guards import GUARD
 from lattice.workers.processes.table import age_s, descendants
 
-_GUARD = b"lattice.workers.guard"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -57,7 +57,7 @@ def _guards() -> Iterable[tuple[int, list[bytes]]]:
             words = Path("/proc", name, "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue  # It has ended.
-        if any(_GUARD in word for word in words):
+        if any(GUARD in word for word in words):
             yield int(name), words
 
 

@@ -89,6 +89,9 @@ def request_of(spec: RunSpec, *, queued: bool, due_ms: int = 0) -> ProcessReques
         not_before=timestamp(due_ms) if due_ms else None,
         retry_of=spec.retry_of,
         attempt=spec.attempt,
+        parent=spec.parent,
+        prompt_sha256=spec.agent.prompt_sha256 if spec.agent else None,
+        template_sha256=spec.agent.template_sha256 if spec.agent else None,
     )
 
 
@@ -155,7 +158,7 @@ def in_use(board_folder: Path) -> bool:
 def heal(board: Board, environ: Mapping[str, str]) -> None:
     """As `move`, by a command that came by; it waits for nobody, and raises nothing."""
     if RUN_MARK in environ:
-        return  # What is started inside a run ends with it.
+        return  # What is started inside a run's sandbox ends with it.
     with contextlib.suppress(LatticeError, OSError):  # Who holds the lock does the same, or the next command will.
         move(board, environ, wait_s=0)
 
