@@ -181,6 +181,7 @@ SETTINGS: Mapping[str, str] = {
     "workflow.completion_policies.STATUS.require_assigned": "whether a task has to be somebody's before that",
     "worker.worktree_root": "the folder for the worktrees of runs",
     "worker.max_parallel": "how many runs of the board may run at once; more wait in the queue",
+    "worker.engine_order": 'in which `"engine": "auto"` looks for an agent: `["codex", "claude"]`',
     "worker.engines": 'the same for the runs of one engine each: `{"claude": 2}`',
     "task_types": "the types that a task may have",
     "default_status": "where a new task begins",
@@ -204,6 +205,7 @@ DEFAULTS: Mapping[str, str] = {
     "hooks.transitions": "none",
     "worker.worktree_root": "`lattice/worktrees` below `$XDG_STATE_HOME`",
     "worker.max_parallel": "no limit",
+    "worker.engine_order": "claude, codex, gemini, opencode",
     "worker.engines": "no limits",
 }
 PRESET = """\

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 import lattice.workers.builtin
+from lattice.testing.engines import install
 from lattice.workers.runs import RunFolder
 from tests.conftest import git
 from tests.workers.conftest import Bench
@@ -18,7 +20,9 @@ BUILTIN = Path(lattice.workers.builtin.__file__).parent
 
 
 def test_b1_every_shipped_definition_can_run_as_it_is_shipped(bench: Bench) -> None:
-    checked = {row["name"]: row["ok"] for row in bench.data("worker", "check")}
+    engines = install(bench.folder / "engines")
+    rows = bench.data("worker", "check", PATH=f"{engines}:{os.environ['PATH']}")
+    checked = {row["name"]: row["ok"] for row in rows}
     shipped = {json.loads(path.read_text(encoding="utf-8"))["name"] for path in BUILTIN.glob("*.json")}
     assert shipped
     assert dict.fromkeys(shipped, True) == checked

@@ -68,6 +68,7 @@ class Config(Record):
     worktree_root: str | None
     max_parallel: int | None  # runs of the board at once; None: as many as are asked for
     engine_limits: Mapping[str, int]
+    engine_order: tuple[str, ...]  # in which `engine: auto` looks for one; nothing: every agent, in its usual place
     raw: Mapping[str, object]
 
     @property
@@ -139,6 +140,7 @@ def parse_config(raw: object) -> Config:
             engine: _slots(limit, f"worker.engines.{engine}")
             for engine, limit in _mapping(worker.get("engines", {}), "worker.engines").items()
         },
+        engine_order=_texts(worker.get("engine_order", []), "worker.engine_order"),
         raw=top,
     )
 

@@ -356,6 +356,9 @@ class ProcessRequested(TaskEvent, kind="process_requested"):
     not_before: str | None = None  # a queued run's: when it may start
     retry_of: str | None = None  # the run that failed before it
     attempt: int = 1
+    parent: str | None = None  # the run of the team that it belongs to
+    prompt_sha256: str | None = None  # of what an agent is asked, and of the file that it was made from
+    template_sha256: str | None = None
 
     def apply(self, task: Task, event: Event) -> Task:
         run = ActiveRun(
@@ -431,6 +434,7 @@ class ProcessCompleted(TaskEvent, kind="process_completed"):
     salvage_ref: str | None = None
     killed: tuple[int, ...] = ()
     external: bool = False
+    model: str | None = None  # what an agent said it was
 
     def apply(self, task: Task, event: Event) -> Task:
         return _without_run(task, self.run_id)
@@ -451,6 +455,7 @@ class ProcessFailed(TaskEvent, kind="process_failed"):
     salvage_ref: str | None = None
     killed: tuple[int, ...] = ()
     external: bool = False
+    model: str | None = None  # what an agent said it was
 
     def apply(self, task: Task, event: Event) -> Task:
         return _without_run(task, self.run_id)

@@ -42,6 +42,14 @@ class LogFull(Record):
     limit_bytes: int
 
 
+class OverBudget(Record):
+    """It used more money or tokens than it may, and was ended for it."""
+
+    limit: float
+    used: float
+    unit: str  # USD, tokens
+
+
 class Cancelled(Record):
     """Somebody asked for its end."""
 
@@ -66,7 +74,7 @@ class Lost(Record):
     error: str
 
 
-Ending = Exited | Signalled | TimedOut | Lingered | LogFull | Cancelled | SetupFailed | SpawnFailed | Lost
+Ending = Exited | Signalled | TimedOut | Lingered | LogFull | OverBudget | Cancelled | SetupFailed | SpawnFailed | Lost
 """The first cause that ended the run. What the engine did after that is its status, and no more."""
 
 
@@ -90,6 +98,7 @@ class Reported(Record):
     usage: Mapping[str, Any] | None = None
     rate_limited: bool = False  # the engine's provider refused for now
     resets_at: str | None = None  # until when, as a time of the log, where the provider said it
+    model: str | None = None  # what an agent said it was
 
 
 class Evidence(Record):
@@ -142,6 +151,9 @@ def judge(evidence: Evidence) -> Verdict:
         case LogFull(limit_bytes=limit):
             error = f"It wrote more than {limit} bytes of output and was ended"
             return _failed(evidence, error, {"kind": "log_limit", "limit_bytes": limit})
+        case OverBudget(limit=limit, used=used, unit=unit):
+            error = f"It used {used:,} {unit} where {limit:,} are allowed and was ended"
+            return _failed(evidence, error, {"kind": "budget", "limit": limit, "used": used, "unit": unit})
         case Cancelled(reason=reason):
             return Failed(f"It was stopped{f': {reason}' if reason else ''}.", {"kind": "cancelled", "reason": reason})
         case SetupFailed(error=error):

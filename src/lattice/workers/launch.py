@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lattice.commands.board import Board
 from lattice.commands.hooks import IN_HOOK
@@ -31,6 +32,7 @@ from lattice.errors import (
 from lattice.ledger import Signature
 from lattice.workers import handover, liveness
 from lattice.workers.definitions import catalogue
+from lattice.workers.definitions.agents import is_agent
 from lattice.workers.definitions.definition import Definition, expand
 from lattice.workers.ends.outcome import Outcome
 from lattice.workers.environment import child_environment
@@ -42,6 +44,9 @@ from lattice.workers.worktrees import planning
 from lattice.workers.worktrees.git import Repository
 from lattice.workers.worktrees.span import base_of, head_of
 from lattice.workers.worktrees.worktree_root import cache_root, worktrees_root
+
+if TYPE_CHECKING:
+    from lattice.workers.agents import Agent
 
 _UNSAFE_IN_NAMES = re.compile(r"[^A-Za-z0-9-]")
 
@@ -75,6 +80,8 @@ class Plan(Record):
             "base_sha": self.spec.base_sha,
             "worktree": self.spec.worktree,
             "branch": self.spec.branch,
+            "prompt": self.spec.agent.template if self.spec.agent else None,
+            "model": self.spec.agent.model if self.spec.agent else None,
             "sandbox": self.spec.sandbox.said() if self.spec.sandbox else None,
             "timeout_s": self.spec.timeout_s,
             "environment": sorted(self.environment),
@@ -83,11 +90,19 @@ class Plan(Record):
 
 def plan(board: Board, request: Request, environ: Mapping[str, str]) -> Plan:
     """Check that the run can work. Raises what is wrong, and writes nothing."""
+    repo = _repository(board)
+    definition = catalogue.find(request.worker, repo.top if repo else board.root)
+    return plan_of(board, definition, request, environ)
+
+
+def plan_of(
+    board: Board, definition: Definition, request: Request, environ: Mapping[str, str], parent: str | None = None
+) -> Plan:
+    """As `plan`, of a definition that is at hand; `parent` is the run of the team that the new one belongs to."""
     task = board.store.task(board.resolve(request.task))
     repo = _repository(board)
     top = repo.top if repo else board.root
-    definition = catalogue.find(request.worker, top)
-    catalogue.check(definition, top, environ)
+    catalogue.check(definition, top, environ, board.config.engine_order)
     if definition.worktree and repo is None:
         raise DefinitionError(
             f"{definition.name} works in a git worktree, and {board.root} is not in a git repository.",
@@ -98,7 +113,9 @@ def plan(board: Board, request: Request, environ: Mapping[str, str]) -> Plan:
     run_id = board.ledger.new_id("run")
     folder = RunFolder(board.folder, run_id)
     tree = worktrees_of(board, environ) / run_id if definition.worktree else None
-    values = _values(board, task, folder, tree, head, base, top)
+    branch = planning.branch_of(definition, repo, task, run_id)
+    values = _values(board, task, folder, tree, head, base, top) | {"worker": definition.name, "branch": branch or ""}
+    agent = _agent(board, definition, folder, values, top, environ)
     cache = caches_of(board, environ) if definition.setup is not None and definition.setup.cache else None
     spec = RunSpec(
         run_id=run_id,
@@ -108,8 +125,8 @@ def plan(board: Board, request: Request, environ: Mapping[str, str]) -> Plan:
         actor=definition.actor,
         root=str(board.root),
         host=host_name(board.folder),
-        engine=definition.engine,
-        argv=_argv(definition, top, environ, values),
+        engine=agent.engine if agent else definition.engine,
+        argv=agent.argv if agent else _argv(definition, top, environ, values),
         files=_files(definition, top),
         repo_top=str(repo.top) if repo else None,
         common_dir=str(repo.common_dir) if repo else None,
@@ -124,18 +141,20 @@ def plan(board: Board, request: Request, environ: Mapping[str, str]) -> Plan:
         interrupt_s=definition.interrupt_seconds,
         after_result_s=definition.after_result_seconds,
         log_limit_bytes=int(definition.log_limit_mb * (1 << 20)),
-        branch=planning.branch_of(definition, repo, task, run_id),
+        branch=branch,
         keep=definition.keep,
         preparation=planning.preparation_of(definition, top, environ, values, cache),
-        sandbox=catalogue.sandbox_of(definition, environ),
+        sandbox=catalogue.sandbox_of(definition, environ, agent.engine if agent else None),
         definition_digest=definition.digest,
-        env_set=definition.env.set,
+        env_set=(*(agent.set if agent else ()), *definition.env.set),
         in_hook=environ.get(IN_HOOK) or None,
         max_parallel=definition.max_parallel,
         retries=definition.retries,
+        agent=agent.spec if agent else None,
+        parent=parent,
     )
     given = handover.given_to(spec, folder)
-    environment = child_environment(environ, definition.env, given)
+    environment = child_environment(environ, definition.env.replace(set=spec.env_set), given)
     not_inherited = {*given, *(name for name, _ in spec.env_set)}
     variables = tuple(sorted(name for name in environment if name not in not_inherited))
     return Plan(definition, task, spec.replace(variables=variables), environment, environ)
@@ -294,15 +313,30 @@ def _values(
 
 
 def _argv(definition: Definition, top: Path, environ: Mapping[str, str], values: Mapping[str, str]) -> tuple[str, ...]:
+    if definition.team is not None:
+        return (sys.executable, "-I", "-m", "lattice.workers.teams.conductor")
     script = definition.script_path(top)
     if script is not None:
         return (str(script),)
     return (catalogue.program(definition, top, environ), *expand(definition.command[1:], values))
 
 
+def _agent(
+    board: Board,
+    definition: Definition,
+    folder: RunFolder,
+    values: Mapping[str, str],
+    top: Path,
+    environ: Mapping[str, str],
+) -> Agent | None:
+    if not is_agent(definition.engine):
+        return None
+    from lattice.workers import agents  # only the runs of agents pay for it
+
+    return agents.prepare(board, definition, folder, values, top, environ)
+
+
 def _files(definition: Definition, top: Path) -> tuple[tuple[str, str], ...]:
     """What is executed from the main checkout, with its digest: a change before the start is then seen."""
-    script = definition.script_path(top)
-    if script is None:
-        return ()
-    return ((str(script), hashlib.sha256(script.read_bytes()).hexdigest()),)
+    paths = [path for path in (definition.script_path(top), definition.prompt_path(top)) if path is not None]
+    return tuple((str(path), hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lattice.commands.board import Board
+from lattice.core.codec import BadLine, parse
 from lattice.core.events import (
     Event,
     ProcessCompleted,
@@ -22,6 +23,7 @@ from lattice.core.run import end_state
 from lattice.core.task import Task
 from lattice.errors import NotFound
 from lattice.ledger import timestamp
+from lattice.store.files import disk
 from lattice.workers import liveness
 from lattice.workers.external.lapse import seconds_of
 from lattice.workers.runs import RunFolder, all_runs, find_run
@@ -46,6 +48,11 @@ class RunView(Record):
     not_before: str | None = None  # of a run that was queued: when it may start
     retry_of: str | None = None
     attempt: int = 1
+    parent: str | None = None  # the run of the team that it belongs to
+    prompt_sha256: str | None = None
+    template_sha256: str | None = None
+    model: str | None = None
+    progress: dict[str, Any] | None = None  # what an agent does, while it runs
     started_at: str | None = None
     ended_at: str | None = None
     timeout_s: float | None = None
@@ -187,6 +194,9 @@ def _requested(task: Task, event: Event, body: ProcessRequested) -> RunView:
         not_before=body.not_before,
         retry_of=body.retry_of,
         attempt=body.attempt,
+        parent=body.parent,
+        prompt_sha256=body.prompt_sha256,
+        template_sha256=body.template_sha256,
     )
 
 
@@ -204,6 +214,7 @@ def _ended(seen: RunView, event: Event, body: ProcessCompleted | ProcessFailed) 
         artifact_ids=body.artifact_ids,
         result=body.result if isinstance(body, ProcessCompleted) else None,
         usage=dict(body.usage) if body.usage else None,
+        model=body.model,
         deadline=None,
     )
 
@@ -217,12 +228,29 @@ def _alive(board: Board, task: Task, seen: RunView) -> RunView:
         silent_s = max(0.0, time.time() - seconds_of(seen.heard_at or seen.requested_at))
     else:
         with contextlib.suppress(OSError):
-            silent_s = max(0.0, time.time() - RunFolder(board.folder, run.run_id).output_log.stat().st_mtime)
+            silent_s = max(0.0, time.time() - _heard_s(RunFolder(board.folder, run.run_id)))
     state = liveness.state(board, run)
     return seen.replace(
         state=state,
         queued=state == "queued",
         duration_s=max(0.0, time.time() - seconds_of(seen.requested_at)),
         silent_s=silent_s,
+        progress=_progress(RunFolder(board.folder, run.run_id)),
         deadline=run.deadline,
     )
+
+
+def _heard_s(folder: RunFolder) -> float:
+    """When the engine last said something. Raises OSError where it has no log yet."""
+    at_s = folder.output_log.stat().st_mtime
+    with contextlib.suppress(FileNotFoundError):
+        at_s = max(at_s, folder.stream.stat().st_mtime)
+    return at_s
+
+
+def _progress(folder: RunFolder) -> dict[str, Any] | None:
+    """What the run's supervisor noted last of what its agent does; None where it has none."""
+    try:
+        return parse(disk.read(folder.progress) or b"")
+    except (BadLine, OSError):
+        return None

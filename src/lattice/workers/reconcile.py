@@ -20,6 +20,7 @@ from lattice.errors import GitError, LatticeError, NotFound, StorageError
 from lattice.ledger import Signature
 from lattice.store.files import disk
 from lattice.workers import lease
+from lattice.workers.definitions.agents import TEAM
 from lattice.workers.ends import certificate as certificates
 from lattice.workers.ends.certificate import Found, judged_of
 from lattice.workers.ends.outcome import ERROR_CHARS_MAX, Outcome, outcome_of
@@ -101,6 +102,10 @@ def _finish(board: Board, folder: RunFolder, killed_before: Sequence[int], by: s
             f"The run {folder.run_id} cannot be finished: its spec.json is missing or damaged.",
             hint=f"Look into {folder.path}; nothing there was changed.",
         )
+    if spec.engine == TEAM:
+        from lattice.workers.teams.rounds import stop_members  # only teams pay for it
+
+        stop_members(board, spec, Signature(spec.actor, None, {"reason": f"run {spec.run_id}"}), wait=False)
     killed = [*killed_before, *kill_marked(spec.run_id)]
     stored = folder.read_outcome()
     outcome = Outcome(**stored) if stored is not None else _lost(board, folder, spec, killed, by)
@@ -118,7 +123,7 @@ def _lost(board: Board, folder: RunFolder, spec: RunSpec, killed: Sequence[int],
     evidence = Evidence(
         Lost(said or "Its supervisor died; nobody knows how far it came."),
         None,
-        result_of(folder),
+        result_of(folder, spec, now_ms),
         claim_of(folder),
         owed_of(folder, spec),
     )
@@ -254,7 +259,8 @@ def rescue(spec: RunSpec, folder: RunFolder) -> str | None:
         return None
     try:
         start = branches.start_of(repo, spec) or spec.commit_sha
-        kept = salvage(repo, path, spec.run_id, start, spec.keep)
+        masked = spec.agent is not None and spec.agent.masked
+        kept = salvage(repo, path, spec.run_id, start, spec.keep, masked=masked)
     except (LatticeError, OSError) as why:
         kept_at = path.parent / "kept" / spec.run_id
         folder.note(f"what the worktree holds cannot be told: {why}; kept at {kept_at}")

@@ -5,7 +5,10 @@
     control      a FIFO: whoever wants the supervisor's attention writes to it
     outcome      the end, with room reserved, so that a full disk cannot swallow it
     mend         the lock of whoever finishes the run of a dead supervisor
-    output.log   what the engine said
+    output.log   what the engine said; an agent's errors alone
+    stream.jsonl what an agent said, in its own format, as it came
+    progress.json  what that comes to so far, for those who look on
+    in/          what the run is given to read: its task, the schema of a review
     guard.log    what the guard and the supervisor have to say of themselves
     out/         `$LATTICE_OUTPUT_DIR`; `out/result.json` is the engine's result, where it reports one
     claim.json   what the agent said of its run, by `worker complete` or `fail` inside it
@@ -35,6 +38,8 @@ from lattice.errors import NotFound, did_you_mean_id
 from lattice.store.files import disk
 from lattice.workers import lease
 from lattice.workers.definitions.definition import RESULT_FILE, Retries
+from lattice.workers.engines import spec as agent_spec
+from lattice.workers.engines.spec import AgentSpec
 from lattice.workers.sandboxes import sandbox
 from lattice.workers.sandboxes.sandbox import Sandbox
 from lattice.workers.worktrees import preparation_spec
@@ -59,6 +64,7 @@ class OutputSpec(Record):
     role: str | None
     required: bool
     schema: Any = None  # as `core.json_schema` checks it; what the file said when the run was requested
+    answer: bool = False  # where the file is not there, the engine's last message is it, if that is JSON
 
 
 class RunSpec(Record):
@@ -100,12 +106,15 @@ class RunSpec(Record):
     attempt: int = 1
     retry_of: str | None = None
     limited: int = 0  # how many runs before it, in a row, met a rate limit
+    agent: AgentSpec | None = None
+    parent: str | None = None  # the run of the team that it belongs to
 
     def encode(self) -> bytes:
         """As `spec.json`."""
         shape = self.fields() | {"outputs": [output.fields() for output in self.outputs]}
         shape["preparation"] = self.preparation.fields() if self.preparation is not None else None
         shape["sandbox"] = self.sandbox.fields() if self.sandbox is not None else None
+        shape["agent"] = agent_spec.encoded(self.agent) if self.agent is not None else None
         shape["retries"] = self.retries.fields() if self.retries is not None else None
         return json.dumps(shape, sort_keys=True, indent=2).encode() + b"\n"
 
@@ -123,6 +132,8 @@ def decode_spec(data: bytes) -> RunSpec:
         shape["sandbox"] = sandbox.decode(shape["sandbox"])
     shape["variables"] = tuple(shape.get("variables", ()))
     shape["env_set"] = tuple((name, value) for name, value in shape.get("env_set", ()))
+    if shape.get("agent") is not None:
+        shape["agent"] = agent_spec.decode(shape["agent"])
     if shape.get("retries") is not None:
         shape["retries"] = Retries(**{**shape["retries"], "on": tuple(shape["retries"]["on"])})
     return RunSpec(**shape)
@@ -146,6 +157,9 @@ class RunFolder:
     outcome = _Inside("outcome")
     mend = _Inside("mend")
     output_log = _Inside("output.log")
+    stream = _Inside("stream.jsonl")
+    progress = _Inside("progress.json")
+    given = _Inside("in")
     guard_log = _Inside("guard.log")
     out = _Inside("out")
     result = _Inside("out", RESULT_FILE)

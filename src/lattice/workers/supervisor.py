@@ -10,21 +10,23 @@ import contextlib
 import os
 import select
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from lattice.commands.board import Board
 from lattice.core.events import ProcessStarted, ProcessStopRequested
-from lattice.core.run import Cancelled, Ending, Evidence, Exited, SetupFailed, Signalled, SpawnFailed
+from lattice.core.run import Cancelled, Ending, Evidence, Exited, Reported, SetupFailed, Signalled, SpawnFailed
 from lattice.core.task import Task
 from lattice.errors import Fenced, LatticeError
 from lattice.ledger import Signature
 from lattice.workers import lease
+from lattice.workers.definitions.agents import TEAM
 from lattice.workers.ends import steps
 from lattice.workers.ends.certificate import Found
 from lattice.workers.ends.ladder import Rung, climb
 from lattice.workers.ends.limits import Limits
 from lattice.workers.ends.outcome import Outcome, outcome_of
 from lattice.workers.ends.outputs import owed_of
-from lattice.workers.ends.reported import claim_of, result_of
+from lattice.workers.ends.reported import claim_of, file_result_of
 from lattice.workers.processes import engine as engine_process
 from lattice.workers.processes.engine import EngineProcess
 from lattice.workers.processes.tree import RUN_MARK, become_subreaper, sweep
@@ -32,6 +34,9 @@ from lattice.workers.queueing.queue import deadline_of
 from lattice.workers.reconcile import certify, record_end, remove_worktree, rescue
 from lattice.workers.runs import RunFolder, RunSpec
 from lattice.workers.worktrees.setup import SetupProcess, is_needed
+
+if TYPE_CHECKING:
+    from lattice.workers.engines.following import Follower
 
 SWEEP_S = 30.0
 
@@ -53,7 +58,8 @@ class Supervisor:
         self.spec = spec
         self.environment = environment
         self.by = Signature(spec.actor, None, {"reason": f"run {spec.run_id}"})
-        self.limits = Limits(folder, spec, result_of)
+        self.follower = _follower(folder, spec)
+        self.limits = Limits(folder, spec, self._has_result)
         self.control = -1
         self.lease = -1
         self.prepared = False
@@ -110,7 +116,7 @@ class Supervisor:
         except (LatticeError, OSError) as why:
             self._stop()
             return SetupFailed(f"The start could not be recorded: {why}")
-        ended = self._wait(self.engine.status_fd, self.limits.passed)
+        ended = self._wait(self.engine.status_fd, self._passed)
         self.limits.engine_ended()
         return ended or self.engine.status() or SpawnFailed("Nobody can say how the engine ended.")
 
@@ -131,6 +137,19 @@ class Supervisor:
         if self.prepared:
             steps.note(self.folder, "setup")
         return SetupFailed(problem) if problem is not None else None
+
+    def _passed(self) -> Ending | None:
+        """What ends the engine now: a limit, or what its stream says that it has used."""
+        if self.follower is not None:
+            self.follower.read()
+            if (over := self.follower.over_budget()) is not None:
+                return over
+        return self.limits.passed()
+
+    def _has_result(self) -> bool:
+        """Whether the engine has reported its result."""
+        told = self.follower is not None and self.follower.has_result()
+        return told or file_result_of(self.folder) is not None
 
     def _setup_late(self) -> Ending | None:
         if not self.limits.wall_passed():
@@ -195,18 +214,24 @@ class Supervisor:
         """Sweep: no descendant is left. The engine's status, where the sweep was what reaped it."""
         statuses: dict[int, int] = {}
         at_s = self.limits.elapsed_s()
-        swept = sweep(SWEEP_S, statuses)
+        if self.spec.engine == TEAM:
+            from lattice.workers.teams.rounds import stop_members  # only teams pay for it
+
+            stop_members(self.board, self.spec, self.by, wait=True)
+        swept = sweep(SWEEP_S, statuses, spare_guards=True)
         if swept:
             self.rungs.append(Rung("SIGKILL", at_s, tuple(swept)))
             self.killed = list(dict.fromkeys([*self.killed, *swept]))
         return self.engine.status(statuses) if self.engine is not None else None
 
     def _outcome(self, ending: Ending, status: Exited | Signalled | None) -> Outcome:
+        status = ending if isinstance(ending, (Exited, Signalled)) else status
+        result = self._result(status)
         self._cut_log()
         evidence = Evidence(
             ending,
-            ending if isinstance(ending, (Exited, Signalled)) else status,
-            result_of(self.folder),
+            status,
+            result,
             claim_of(self.folder),
             owed_of(self.folder, self.spec),
         )
@@ -222,11 +247,20 @@ class Supervisor:
         artifacts = tuple((self.board.ledger.new_id("art"), owed.name) for owed in evidence.owed if owed.found)
         return outcome_of(self.spec, evidence, found, artifacts)
 
+    def _result(self, status: Exited | Signalled | None) -> Reported | None:
+        """What the engine reported, to the end of its stream; an answer that is owed is written down."""
+        if self.follower is None or self.engine is None:
+            return file_result_of(self.folder)
+        self.follower.end()
+        self.follower.keep_answers()
+        return self.follower.result(status, self.board.ledger.source.now_ms())
+
     def _cut_log(self) -> None:
         """What came between the last look and the end is over the limit, too."""
-        with contextlib.suppress(FileNotFoundError):
-            if self.folder.output_log.stat().st_size > self.spec.log_limit_bytes:
-                os.truncate(self.folder.output_log, self.spec.log_limit_bytes)
+        for path in (self.folder.output_log, self.folder.stream):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_size > self.spec.log_limit_bytes:
+                    os.truncate(path, self.spec.log_limit_bytes)
 
     def _record(self, outcome: Outcome) -> None:
         try:
@@ -250,3 +284,12 @@ class Supervisor:
         with contextlib.suppress(BlockingIOError):
             while os.read(self.control, 4096):
                 continue
+
+
+def _follower(folder: RunFolder, spec: RunSpec) -> Follower | None:
+    """What reads the stream of an agent; None for an engine that has none."""
+    if spec.agent is None:
+        return None
+    from lattice.workers.engines.following import Follower  # only the runs of agents pay for it
+
+    return Follower(folder, spec, spec.agent)

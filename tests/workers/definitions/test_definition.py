@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lattice.errors import DefinitionError, NotFound
+from lattice.testing.engines import install
 from lattice.workers.definitions.catalogue import check, find, load_all, program
 from lattice.workers.definitions.definition import Definition, Output, Retries, Setup, expand
 from lattice.workers.definitions.triggering import Escalation, Sweep, Triggers
@@ -114,8 +115,18 @@ def test_every_field_is_read(top: Path) -> None:
         ({"name": "a" * 65}, "name: "),
         ({"actor": "nobody"}, "actor: "),
         ({"actor": None}, "actor: is missing"),
-        ({"engine": "claude"}, "engine 'claude' is not available in this version"),
-        ({"engine": "team"}, "engine 'team' is not available in this version"),
+        ({"engine": "cloude"}, "engine 'cloude' is not known; did you mean 'claude'?"),
+        ({"engine": "claude"}, "script: a key the engine does not use: 'claude' is not 'script'"),
+        ({"engine": "claude", "script": None}, "prompt_file: is missing: engine 'claude' needs it"),
+        ({"budget_usd": 1}, "budget_usd: a key the engine does not use: 'script' is no agent"),
+        ({"engine": "team"}, "members: is missing: a team needs them"),
+        ({"engine": "team", "members": {"a": {"engine": "team"}}}, "members.a.engine: a team cannot be a member"),
+        ({"engine": "team", "members": {"a/b": {"worker": "X"}}}, "members.a/b: must be a name of at most 41"),
+        (
+            {"engine": "team", "members": {"a": {"worker": "X"}}, "quorum": 2},
+            "quorum: must be a whole number from 1 to 1",
+        ),
+        ({"quorum": 1}, "quorum: a key of engine 'team', not of 'script'"),
         ({"engine": "scripd"}, "did you mean 'script'?"),
         ({"script": None}, "script: is missing"),
         ({"script": "/bin/sh"}, "script: '/bin/sh' must be a relative path"),
@@ -261,12 +272,13 @@ def test_one_name_in_two_files_belongs_to_neither(top: Path) -> None:
         find("lint", top)
 
 
-def test_the_built_in_ones_are_sound_and_can_run(top: Path) -> None:
+def test_the_built_in_ones_are_sound_and_can_run_where_their_engines_are(top: Path, tmp_path: Path) -> None:
+    environ = ENVIRON | {"PATH": f"{install(tmp_path / 'fakes')}:{ENVIRON['PATH']}"}
     catalogue = load_all(None)
     assert () == catalogue.problems
     assert "DiffCheck" in [definition.name for definition in catalogue.definitions]
     for definition in catalogue.definitions:
-        check(definition, top, ENVIRON)
+        check(definition, top, environ)
 
 
 def test_a_repository_overrides_a_built_in_one_and_a_broken_override_is_not_passed_over(top: Path) -> None:

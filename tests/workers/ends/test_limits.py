@@ -10,7 +10,7 @@ import pytest
 
 from lattice.core.run import Lingered, LogFull, Reported, TimedOut
 from lattice.workers.ends.limits import Limits
-from lattice.workers.ends.reported import BYTES_MAX, claim_of, result_of
+from lattice.workers.ends.reported import BYTES_MAX, claim_of, file_result_of
 from lattice.workers.runs import RunFolder, RunSpec
 from tests.workers.conftest import Bench, eventually
 from tests.workers.test_runs import SPEC
@@ -40,7 +40,7 @@ class Case:
         self.folder.path.mkdir(parents=True)
         self.log = self.folder.output_log
         self.result = result
-        self.limits = Limits(self.folder, spec, lambda _: self.result, self.clock)
+        self.limits = Limits(self.folder, spec, lambda: self.result is not None, self.clock)
 
     def after(self, seconds: float) -> object:
         self.clock.now += seconds
@@ -125,7 +125,7 @@ def test_what_is_not_a_report_says_nothing(tmp_path: Path, data: bytes) -> None:
     run.out.mkdir()
     run.result.write_bytes(data)
     run.claim.write_bytes(data)
-    assert (None, None) == (result_of(run), claim_of(run))
+    assert (None, None) == (file_result_of(run), claim_of(run))
 
 
 def test_a_report_is_read_from_a_plain_file_of_some_size_alone(tmp_path: Path) -> None:
@@ -134,15 +134,15 @@ def test_a_report_is_read_from_a_plain_file_of_some_size_alone(tmp_path: Path) -
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text('{"state": "succeeded"}', encoding="utf-8")
     run.result.symlink_to(elsewhere)
-    assert result_of(run) is None
+    assert file_result_of(run) is None
     run.result.unlink()
     os.mkfifo(run.result)
-    assert result_of(run) is None
+    assert file_result_of(run) is None
     run.result.unlink()
     run.result.write_text('{"state": "succeeded"}' + " " * BYTES_MAX, encoding="utf-8")
-    assert result_of(run) is None
+    assert file_result_of(run) is None
     run.result.write_text('{"state": "succeeded", "usage": {"a": 1, "b": true, "c": -1, "d": "x"}}', encoding="utf-8")
-    assert Reported(True, None, {"a": 1}) == result_of(run)
+    assert Reported(True, None, {"a": 1}) == file_result_of(run)
 
 
 def test_a_wall_clock_that_steps_ends_no_run(bench: Bench) -> None:

@@ -19,7 +19,7 @@ from lattice.workers import launch
 from lattice.workers.overview import RunView
 from lattice.workers.runs import RunFolder
 from lattice.workers.sandboxes import mounts
-from lattice.workers.sandboxes.sandbox import ENGINE_HOME, Sandbox, SandboxRules, available, resolve
+from lattice.workers.sandboxes.sandbox import Sandbox, SandboxRules, available, resolve
 from tests.conftest import git
 from tests.workers.conftest import ANN, DAEMON, Bench, eventually, is_alive
 
@@ -457,13 +457,23 @@ def test_a_bad_value_is_named(bench: Bench, shape: dict[str, Any], reason: str) 
     assert reason in refused.value.message
 
 
-def test_an_engine_s_logins_are_seen_where_the_definition_names_no_home() -> None:
-    given = resolve(SandboxRules("read-only"), "claude", None, os.environ)
+def test_an_agent_has_a_copy_of_what_it_logs_in_with_where_the_definition_names_no_home(tmp_path: Path) -> None:
+    login = tmp_path / ".codex" / "auth.json"
+    login.parent.mkdir()
+    login.write_text("{}", encoding="utf-8")
+    environ = {**os.environ, "HOME": str(tmp_path)}
+    environ.pop("CODEX_HOME", None)
+    given = resolve(SandboxRules("read-only"), "codex", None, environ)
     assert given is not None
-    assert ENGINE_HOME["claude"] == given.home
-    own = resolve(SandboxRules("read-only", home=()), "claude", None, os.environ)
+    assert ((str(login),), ()) == (given.copied, given.home)
+    moved = resolve(
+        SandboxRules("read-only"), "codex", None, environ | {"HOME": "/none", "CODEX_HOME": f"{tmp_path}/.codex"}
+    )
+    assert moved is not None
+    assert (str(login),) == moved.copied
+    own = resolve(SandboxRules("read-only", home=()), "codex", None, environ)
     assert own is not None
-    assert () == own.home
+    assert () == own.copied
     assert resolve(SandboxRules(), "claude", None, os.environ) is None
 
 

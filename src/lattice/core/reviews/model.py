@@ -54,6 +54,7 @@ class Finding(Record):
     trace: str = ""  # how it comes about, step by step
     anchor: str | None = None  # a hash of the code line's own content, where it was found in the commit
     anchored: str | None = None  # ANCHORED below; None: nobody has looked
+    ref: str | None = None  # in a second round: the finding of the first that is judged
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -241,6 +242,7 @@ def parse_finding(shape: Mapping[str, Any]) -> Finding:
         trace=_text(shape.get("trace")),
         anchor=shape.get("anchor"),
         anchored=shape.get("anchored"),
+        ref=shape.get("ref"),
     )
 
 

@@ -36,6 +36,7 @@ _FINDING: dict[str, Any] = {
     "status": {"enum": [*CONFIDENCES, None], "description": "confirmed: you saw it happen, or the code proves it"},
     "fix": {**_TEXT, "description": "what to do about it"},
     "trace": {**_TEXT, "description": "how it comes about, step by step"},
+    "ref": {**_TEXT, "description": "in a second round: the finding of the first that you judge"},
     "anchor": _TEXT,
     "anchored": {"enum": [*ANCHORED, None]},
 }

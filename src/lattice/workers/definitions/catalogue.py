@@ -11,14 +11,16 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lattice.core.codec import BadLine, parse_value
 from lattice.core.json_schema import check_schema
 from lattice.core.record import Record
+from lattice.core.reviews.schema import SCHEMA
 from lattice.errors import DefinitionError, NotFound, ValidationError, choices, did_you_mean
-from lattice.workers.definitions.definition import Definition, expand
+from lattice.workers.definitions.agents import is_agent
+from lattice.workers.definitions.definition import REVIEW_SCHEMA, Definition, expand
 from lattice.workers.definitions.file import parse_definition
 from lattice.workers.environment import child_environment
 from lattice.workers.runs import OutputSpec
@@ -85,30 +87,67 @@ def load(path: Path, inside: Path, *, builtin: bool = False) -> Definition:
     definition = parse_definition(path, data, builtin=builtin)
     digest = hashlib.sha256(_framed("definition", data))
     folder = definition.folder(inside)
+    for key, relative in _files_of(definition):
+        digest.update(_framed(key, _file_digest(folder / relative)))
+    return _signed(definition, digest.hexdigest())
+
+
+def _files_of(definition: Definition) -> Iterator[tuple[str, str]]:
+    """The key and the path of each file that the definition is made of, its members' too."""
     for key, relative in (("script", definition.script), ("prompt_file", definition.prompt_file)):
         if relative is not None:
-            digest.update(_framed(key, _file_digest(folder / relative)))
+            yield key, relative
     for output in definition.outputs:
-        if output.schema is not None:
-            digest.update(_framed(f"schema {output.name}", _file_digest(folder / output.schema)))
-    return definition.replace(digest=digest.hexdigest())
+        if output.schema is not None and output.schema != REVIEW_SCHEMA:
+            yield f"schema {output.name}", output.schema
+    if definition.team is not None:
+        if definition.team.second_round is not None:
+            yield "second_round", definition.team.second_round
+        for member in definition.team.members:
+            for key, relative in _files_of(member.definition) if member.definition is not None else ():
+                yield f"members.{member.name}.{key}", relative
 
 
-def check(definition: Definition, repo_top: Path, environ: Mapping[str, str]) -> None:
-    """Whether the definition can run from this checkout. Raises DefinitionError naming file and key."""
+def _signed(definition: Definition, digest: str) -> Definition:
+    """With the digest of its file, which is its members', too."""
+    if definition.team is None:
+        return definition.replace(digest=digest)
+    members = tuple(
+        member.replace(definition=member.definition and member.definition.replace(digest=digest))
+        for member in definition.team.members
+    )
+    return definition.replace(digest=digest, team=definition.team.replace(members=members))
+
+
+def check(
+    definition: Definition, repo_top: Path, environ: Mapping[str, str], engine_order: tuple[str, ...] = ()
+) -> None:
+    """Whether the definition can run from this checkout; `engine_order` is the board's, for `auto`.
+
+    Raises DefinitionError naming file and key.
+    """
     folder = definition.folder(repo_top)
+    engine = definition.engine
     if definition.prompt_file is not None:
         _existing(definition, "prompt_file", definition.prompt_file, folder)
+    if definition.team is not None:
+        from lattice.workers.teams import roll  # only the definitions of teams pay for it
+
+        roll.check(definition, repo_top, environ, engine_order)
     if definition.script is not None:
         script = _existing(definition, "script", definition.script, folder)
         if not os.access(script, os.X_OK):
             raise _off(definition, "script", f"{definition.script} is not executable", f"chmod +x {definition.script}")
     if definition.command:
         program(definition, repo_top, environ)
+    if is_agent(definition.engine):
+        from lattice.workers import agents  # only the definitions of agents pay for it
+
+        engine = agents.check(definition, engine_order, repo_top, environ).name
     for argv in definition.setup.run if definition.setup is not None else ():
         program_at(definition, "setup.run", argv[0], repo_top, environ)
     output_specs(definition, repo_top)
-    sandbox_of(definition, environ)
+    sandbox_of(definition, environ, engine)
     for place, one in enumerate(definition.escalate):
         try:
             find(one.to, repo_top)
@@ -116,12 +155,15 @@ def check(definition: Definition, repo_top: Path, environ: Mapping[str, str]) ->
             raise _off(definition, f"escalate[{place}].to", off.message, off.hint) from off
 
 
-def sandbox_of(definition: Definition, environ: Mapping[str, str]) -> Sandbox | None:
-    """What the worker's runs get of the sandbox it asks for. Raises SandboxUnavailable, DefinitionError."""
+def sandbox_of(definition: Definition, environ: Mapping[str, str], engine: str | None = None) -> Sandbox | None:
+    """What the worker's runs get of the sandbox it asks for; `engine` is what `auto` came to.
+
+    Raises SandboxUnavailable, DefinitionError.
+    """
     for path in definition.sandbox.paths:
         if not os.path.exists(path):
             raise _off(definition, "sandbox.paths", f"{path} does not exist", "correct it, or take it out")
-    return sandbox.resolve(definition.sandbox, definition.engine, definition.branch, environ)
+    return sandbox.resolve(definition.sandbox, engine or definition.engine, definition.branch, environ)
 
 
 def output_specs(definition: Definition, repo_top: Path) -> tuple[OutputSpec, ...]:
@@ -129,7 +171,9 @@ def output_specs(definition: Definition, repo_top: Path) -> tuple[OutputSpec, ..
     specs = []
     for output in definition.outputs:
         schema = None
-        if output.schema is not None:
+        if output.schema == REVIEW_SCHEMA:
+            schema = SCHEMA
+        elif output.schema is not None:
             key = f"outputs.{output.name}.schema"
             folder = definition.folder(repo_top)
             path = _existing(definition, key, output.schema, folder)
@@ -139,7 +183,7 @@ def output_specs(definition: Definition, repo_top: Path) -> tuple[OutputSpec, ..
             except (BadLine, ValidationError) as off:
                 hint = off.hint if isinstance(off, ValidationError) else None
                 raise _off(definition, key, f"{output.schema}: {off}", hint) from off
-        specs.append(OutputSpec(output.name, output.path, output.role, output.required, schema))
+        specs.append(OutputSpec(output.name, output.path, output.role, output.required, schema, output.answer))
     return tuple(specs)
 
 

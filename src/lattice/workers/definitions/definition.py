@@ -8,12 +8,17 @@ from pathlib import Path
 
 from lattice.core.record import Record
 from lattice.errors import DefinitionError, choices, nearest
+from lattice.workers.definitions.agents import AGENTS, AUTO, TEAM, AgentRules
+from lattice.workers.definitions.teams import TeamRules
 from lattice.workers.definitions.triggering import Escalation, Sweep, Triggers
 from lattice.workers.environment import EnvironmentRules
 from lattice.workers.sandboxes.sandbox import SandboxRules
 
-ENGINES = ("script", "command")
-LATER_ENGINES = ("claude", "codex", "gemini", "opencode", "team")
+PROGRAMS = ("script", "command")
+ENGINES = (*PROGRAMS, *AGENTS, AUTO, TEAM)
+REVIEW_SCHEMA = "lattice:review"
+"""As an output's schema: that of a review, which needs no file."""
+
 PLACEHOLDERS = (
     *("python", "run_id", "task_id", "short_id", "base_sha", "commit_sha"),
     *("worktree", "output_dir", "repo"),
@@ -38,6 +43,7 @@ class Output(Record):
     path: str
     required: bool
     schema: str | None = None  # a JSON schema that it has to fit, as a path in the main checkout
+    answer: bool = False  # where its file is not there, the engine's last message is it, if that is JSON
 
 
 class Setup(Record):
@@ -95,10 +101,17 @@ class Definition(Record):
     triggers: Triggers | None = None
     escalate: tuple[Escalation, ...] = ()
     sweep: Sweep | None = None
+    agent: AgentRules = AgentRules()
+    review_kind: str | None = None  # what kind of review it gives: "standard", "critical", …
+    team: TeamRules | None = None
 
     def folder(self, repo_top: Path) -> Path:
         """Where its script and prompt are read from: the main checkout, or the package for a built-in one."""
         return self.source.parent if self.builtin and self.source is not None else repo_top
+
+    def prompt_path(self, repo_top: Path) -> Path | None:
+        """The prompt of an agent; None for another engine."""
+        return None if self.prompt_file is None else self.folder(repo_top) / self.prompt_file
 
     def script_path(self, repo_top: Path) -> Path | None:
         """The script of a `script` engine; None for another."""

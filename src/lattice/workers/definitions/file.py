@@ -7,14 +7,16 @@ from pathlib import Path
 
 from lattice.core import codec
 from lattice.core.actors import parse_actor
-from lattice.errors import DefinitionError, InvalidActor, ValidationError, choices, nearest
+from lattice.errors import DefinitionError, InvalidActor, ValidationError
+from lattice.workers.definitions.agents import TEAM, agent_of, not_known
 from lattice.workers.definitions.code import branch_of, copy_of, keep_of, setup_of
 from lattice.workers.definitions.definition import (
     ENGINES,
-    LATER_ENGINES,
     PLACEHOLDERS,
     PROGRAM_PLACEHOLDERS,
+    PROGRAMS,
     RESULT_FILE,
+    REVIEW_SCHEMA,
     Definition,
     Output,
     expand,
@@ -22,6 +24,7 @@ from lattice.workers.definitions.definition import (
 from lattice.workers.definitions.fields import Fields, minutes
 from lattice.workers.definitions.queueing import max_parallel_of, retries_of
 from lattice.workers.definitions.sandboxing import sandbox_of
+from lattice.workers.definitions.teams import team_of
 from lattice.workers.definitions.triggering import escalate_of, sweep_of, triggers_of
 from lattice.workers.environment import EnvironmentRules
 
@@ -51,18 +54,30 @@ def _parse(path: Path, data: bytes) -> dict[str, Any]:
     return shape
 
 
-_KEYS = tuple(field for field in Definition._fields if field not in ("digest", "source", "builtin"))
+_KEYS = (
+    *(field for field in Definition._fields if field not in ("digest", "source", "builtin", "agent", "team")),
+    *("engines", "arguments", "budget_usd", "budget_tokens", "mask_agent_files"),
+    *("members", "quorum", "second_round", "sandbox_fallback"),
+)
+_TEAM_HAS_NOT = {
+    name: getattr(Definition, name)
+    for name in ("prompt_file", "model", "env", "sandbox", "branch", "keep", "copy", "setup", "retries", "review_kind")
+} | {"worktree": False}
+"""What a team's file says for its members, and not for itself."""
 
 
 def parse_definition(path: Path, data: bytes, *, builtin: bool) -> Definition:
     """The definition in a file's bytes, without its digest. Raises DefinitionError."""
-    fields = Fields(path, _parse(path, data))
-    fields.known((*_KEYS, "sandbox_fallback"))
+    return _definition(Fields(path, _parse(path, data)), builtin=builtin)
+
+
+def _definition(fields: Fields, *, builtin: bool) -> Definition:
+    fields.known(_KEYS)
     name = fields.needed("name")
     if not is_worker_name(name):
         raise fields.off("name", f"{name!r} must be a letter, then at most 63 letters, digits, '-' and '_'")
     engine = _engine(fields)
-    return Definition(
+    found = Definition(
         name=name,
         engine=engine,
         actor=_actor(fields),
@@ -87,7 +102,7 @@ def parse_definition(path: Path, data: bytes, *, builtin: bool) -> Definition:
         artifact_role=fields.text("artifact_role"),
         report_prefix=fields.text("report_prefix"),
         report_dir=fields.relative("report_dir"),
-        sandbox=sandbox_of(fields),
+        sandbox=sandbox_of(fields, engine),
         branch=branch_of(fields),
         keep=keep_of(fields),
         copy=copy_of(fields),
@@ -97,24 +112,21 @@ def parse_definition(path: Path, data: bytes, *, builtin: bool) -> Definition:
         triggers=triggers_of(fields),
         escalate=escalate_of(fields),
         sweep=sweep_of(fields),
+        agent=agent_of(fields, engine),
+        review_kind=fields.text("review_kind"),
+        team=team_of(fields, engine, lambda member: _definition(member, builtin=builtin)),
     )
+    return found if found.team is None else found.replace(**_TEAM_HAS_NOT)
 
 
 def _engine(fields: Fields) -> str:
     engine = fields.needed("engine")
-    if engine in LATER_ENGINES:
-        raise fields.off("engine", f"engine {engine!r} is not available in this version", f"use {choices(ENGINES)}")
     if engine not in ENGINES:
-        meant = nearest(engine, ENGINES)
-        raise fields.off(
-            "engine",
-            f"engine {engine!r} is not known" + (f"; did you mean {meant!r}?" if meant else ""),
-            f"engines: {choices(ENGINES)}",
-        )
-    for key in ENGINES:  # Each of the two engines reads the key of its own name.
-        if key != engine and fields.has(key):
-            raise fields.off(key, f"a key the engine does not use: {engine!r} reads {engine!r}", f"remove {key!r}")
-    if not fields.has(engine):
+        raise not_known(fields, "engine", engine, ENGINES)
+    for key in PROGRAMS:  # Each of the two reads the key of its own name; a team keeps them for its members.
+        if key != engine != TEAM and fields.has(key):
+            raise fields.off(key, f"a key the engine does not use: {engine!r} is not {key!r}", f"remove {key!r}")
+    if engine in PROGRAMS and not fields.has(engine):
         raise fields.off(engine, f"is missing: engine {engine!r} needs it")
     return engine
 
@@ -191,13 +203,16 @@ def _outputs(fields: Fields | None) -> tuple[Output, ...]:
     for name in fields.names():
         inner = fields.inner(name)
         if inner is None or not _NAME.fullmatch(name):
-            raise fields.off(name, "must be a name and an object with role, path, required and schema")
-        inner.known(("role", "path", "required", "schema"))
+            raise fields.off(name, "must be a name and an object with role, path, required, schema and answer")
+        inner.known(("role", "path", "required", "schema", "answer"))
         path = inner.relative("path")
         if path is None:
             raise inner.off("path", "is missing")
         if path == RESULT_FILE:
             raise inner.off("path", f"{path!r} is where an engine reports its result", "name the output otherwise")
         required = inner.flag("required", default=False)
-        outputs.append(Output(name, inner.text("role"), path, required, inner.relative("schema")))
+        given = inner.text("schema")
+        schema = given if given == REVIEW_SCHEMA else inner.relative("schema")
+        answer = inner.flag("answer", default=False)
+        outputs.append(Output(name, inner.text("role"), path, required, schema, answer))
     return tuple(outputs)

@@ -15,6 +15,7 @@ CAUSES = ("exit", "signal", "spawn", "timeout", "idle", "lost", "setup", "log_li
 
 NEVER = {
     "verdict": "the work was done and judged; the same again is no cure",
+    "budget": "the same again would use up as much",
     "cancelled": "somebody wanted it to end",
     "rate_limit": "it is waited for by itself, and uses up no retry",
 }

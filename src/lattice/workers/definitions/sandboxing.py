@@ -5,15 +5,21 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from lattice.errors import choices
+from lattice.workers.definitions.agents import is_agent
 from lattice.workers.definitions.fields import Fields
 from lattice.workers.sandboxes.sandbox import FALLBACKS, MODES, NAMESPACE, NONE, READ_ONLY, REFUSE, SandboxRules
 
 _ACCESS = (READ_ONLY, "writable")
 
 
-def sandbox_of(fields: Fields) -> SandboxRules:
-    """What the worker is to run in: a mode, or an object with one. Raises DefinitionError."""
+def sandbox_of(fields: Fields, engine: str) -> SandboxRules:
+    """What the worker is to run in: a mode, or an object with one. Raises DefinitionError.
+
+    An agent that asks for nothing has a PID namespace where it can be had, so that nothing it starts outlives it.
+    """
     fallback = _one_of(fields, "sandbox_fallback", FALLBACKS) or REFUSE
+    if not fields.has("sandbox") and is_agent(engine):
+        return SandboxRules(NAMESPACE, fallback=_one_of(fields, "sandbox_fallback", FALLBACKS) or NONE)
     inner = fields.inner("sandbox") if fields.is_object("sandbox") else None
     if inner is None:
         rules = SandboxRules(_one_of(fields, "sandbox", MODES) or NONE, fallback=fallback)

@@ -82,6 +82,7 @@ def certificate_of(spec: RunSpec, evidence: Evidence, verdict: Verdict, found: F
         "killed": list(found.killed[:PIDS_MAX]),
         "killed_count": len(found.killed),
         "salvage_ref": found.salvage_ref,
+        "model": evidence.result.model if evidence.result else None,
         "usage": dict(evidence.result.usage) if evidence.result and evidence.result.usage else None,
     }
     return _bounded(shape)

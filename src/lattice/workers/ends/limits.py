@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from lattice.core.run import Ending, Lingered, LogFull, Reported, TimedOut
+from lattice.core.run import Ending, Lingered, LogFull, TimedOut
 from lattice.workers.ends import steps
 from lattice.workers.runs import RunFolder, RunSpec
 
@@ -26,22 +27,22 @@ def now_s() -> float:
 
 
 class Limits:
-    """The limits of one run. `result_of` says whether the engine has reported its result, and what."""
+    """The limits of one run. `has_result` says whether the engine has reported its result."""
 
     def __init__(
         self,
         folder: RunFolder,
         spec: RunSpec,
-        result_of: Callable[[RunFolder], Reported | None],
+        has_result: Callable[[], bool],
         clock: Callable[[], float] = now_s,
     ) -> None:
         self.started_at = clock()
         self._deadline = self.started_at + spec.timeout_s
         self._folder = folder
         self._spec = spec
-        self._result_of = result_of
+        self._has_result = has_result
         self._clock = clock
-        self._size = 0
+        self._said = (0, 0)
         self._grew_at = self.started_at
         self._result_at: float | None = None
         shortest = min(limit for limit in (spec.idle_timeout_s, spec.after_result_s, LOOK_S * 4) if limit is not None)
@@ -75,19 +76,15 @@ class Limits:
         return self.log_full() or self._silent(now) or self._result_passed(now)
 
     def log_full(self) -> LogFull | None:
-        """Whether too much was written."""
-        return LogFull(self._spec.log_limit_bytes) if self._log_size() > self._spec.log_limit_bytes else None
-
-    def _log_size(self) -> int:
-        try:
-            return os.stat(self._folder.output_log).st_size
-        except FileNotFoundError:
-            return 0
+        """Whether too much was written, of an agent's stream and errors together."""
+        size = _size(self._folder.output_log) + (_size(self._folder.stream) if self._spec.agent else 0)
+        return LogFull(self._spec.log_limit_bytes) if size > self._spec.log_limit_bytes else None
 
     def _silent(self, now: float) -> Ending | None:
-        if (size := self._log_size()) != self._size:
-            self._size, self._grew_at = size, now
-            steps.grew(self._folder, size)
+        said = _size(self._folder.output_log), _size(self._folder.stream) if self._spec.agent else 0
+        if said != self._said:
+            self._said, self._grew_at = said, now
+            steps.grew(self._folder, said[1] if self._spec.agent else said[0])
         idle_s = self._spec.idle_timeout_s
         return TimedOut(idle_s, idle=True) if idle_s is not None and now - self._grew_at >= idle_s else None
 
@@ -96,8 +93,15 @@ class Limits:
         if limit_s is None:
             return None
         if self._result_at is None:
-            if self._result_of(self._folder) is not None:
+            if self._has_result():
                 self._result_at = now
                 steps.note(self._folder, "result")
             return None
         return Lingered(limit_s) if now - self._result_at >= limit_s else None
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0

@@ -56,6 +56,7 @@ class Outcome(Record):
             "salvage_ref": self.salvage_ref,
             "killed": self.killed,
             "usage": (self.certificate or {}).get("usage"),
+            "model": (self.certificate or {}).get("model"),
         }
         if self.error is None:
             return ProcessCompleted(**common, result="succeeded")

@@ -22,7 +22,7 @@ from pathlib import Path
 from lattice.core.codec import BadLine, parse
 from lattice.core.run import Reported
 from lattice.store.files import disk
-from lattice.workers.runs import RunFolder
+from lattice.workers.runs import RunFolder, RunSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,8 +35,18 @@ _STATES = {"succeeded": True, "failed": False}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
-def result_of(folder: RunFolder) -> Reported | None:
-    """The engine's result; None where it reported none that can be read."""
+def result_of(folder: RunFolder, spec: RunSpec, now_ms: int) -> Reported | None:
+    """The engine's result, of its stream or of its file; None where it reported none that can be read."""
+    if spec.agent is not None:
+        from lattice.workers.engines.following import told  # only the runs of agents pay for it
+
+        if (said := told(folder, spec, now_ms)) is not None:
+            return said
+    return file_result_of(folder)
+
+
+def file_result_of(folder: RunFolder) -> Reported | None:
+    """What an engine put into `out/result.json`; None where there is nothing that can be read."""
     return _read(folder.result)
 
 

@@ -206,10 +206,11 @@ ENGINE = Engine(
     reviewer=("--disallowedTools", "--setting-sources", "--strict-mcp-config"),
     help_arguments=("--help",),
     credentials=("ANTHROPIC_*", "CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_USE_*", "CLAUDE_CONFIG_DIR"),
-    home=(".claude", ".claude.json"),
+    home=(".claude/.credentials.json", ".claude.json"),
     invoke=invoke,
     hear=hear,
     show=show,
     login=login,
+    moved=(("CLAUDE_CONFIG_DIR", ".claude/"),),
     install="npm install -g @anthropic-ai/claude-code@latest",
 )

@@ -169,10 +169,11 @@ ENGINE = Engine(
     reviewer=("--config",),
     help_arguments=("exec", "--help"),
     credentials=("CODEX_HOME", "CODEX_API_KEY", "OPENAI_*"),
-    home=(".codex",),
+    home=(".codex/auth.json", ".codex/config.toml"),
     invoke=invoke,
     hear=hear,
     show=show,
     login=login,
+    moved=(("CODEX_HOME", ".codex/"),),
     install="npm install -g @openai/codex@latest",
 )

@@ -167,11 +167,12 @@ ENGINE = Engine(
     reviewer=("--extensions", "--allowed-mcp-server-names"),
     help_arguments=("--help",),
     credentials=("GEMINI_*", "GOOGLE_*"),
-    home=(".gemini",),
+    home=(".gemini/oauth_creds.json", ".gemini/google_accounts.json", ".gemini/settings.json"),
     invoke=invoke,
     hear=hear,
     show=show,
     login=login,
+    moved=(("GEMINI_CLI_HOME", ""),),
     install="npm install -g @google/gemini-cli@latest",
     exits=_EXITS,
 )

@@ -62,3 +62,17 @@ class Engine(Record):
     login: Callable[[Mapping[str, str], Path], Login]  # given the environment and the home folder
     install: str  # how one comes by a version that has what is needed
     exits: tuple[tuple[int, str], ...] = ()  # what its exit statuses mean, where they mean something
+    moved: tuple[
+        tuple[str, str], ...
+    ] = ()  # variables that name another folder for one of the home's: ("X_HOME", ".x")
+
+    def login_files(self, environ: Mapping[str, str], home: str) -> list[str]:
+        """The absolute paths of what it logs in with, whether they are there or not."""
+        found = []
+        for name in self.home:
+            path = f"{home}/{name}"
+            for variable, folder in self.moved:
+                if environ.get(variable, "").startswith("/") and f"{name}/".startswith(folder):
+                    path = f"{environ[variable].rstrip('/')}/{name.removeprefix(folder).lstrip('/')}"
+            found.append(path)
+        return found

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 
 from lattice.core.record import Protocol
 from lattice.core.run import Exited, Signalled
+from lattice.workers.processes.streams import Streams
 from lattice.workers.runs import RunFolder, RunSpec
+
+_READ = os.O_RDONLY | os.O_CLOEXEC
 
 
 class EngineProcess(Protocol):
@@ -33,16 +36,25 @@ class EngineProcess(Protocol):
 
 
 def start(spec: RunSpec, folder: RunFolder, environment: Mapping[str, str]) -> EngineProcess:
-    """Execute the engine, in its sandbox if it has one, with the run's log as its output. Raises OSError."""
-    log = os.open(folder.output_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Execute the engine, in its sandbox if it has one. Raises OSError.
+
+    Its output goes to the run's log; an agent's has a file of its own, so that its stream stays whole.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    opened: list[int] = []
     try:
+        opened.append(os.open(spec.agent.stdin if spec.agent and spec.agent.stdin else os.devnull, _READ))
+        opened.append(os.open(folder.stream if spec.agent else folder.output_log, flags, 0o600))
+        opened.append(os.open(folder.output_log, flags, 0o600))
+        streams = Streams(*opened)
         if spec.sandbox is None or spec.sandbox.absent is not None:
-            return Bare(spec, environment, log)
+            return Bare(spec, environment, streams)
         from lattice.workers.sandboxes.enclosure import Enclosed  # only runs in a sandbox pay for it
 
-        return Enclosed(spec, spec.sandbox, environment, log)
+        return Enclosed(spec, spec.sandbox, environment, streams)
     finally:
-        os.close(log)
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 class Bare:
@@ -51,14 +63,14 @@ class Bare:
     tells_begin = False
     around: tuple[int, ...] = ()
 
-    def __init__(self, spec: RunSpec, environment: Mapping[str, str], log: int) -> None:
+    def __init__(self, spec: RunSpec, environment: Mapping[str, str], streams: Streams) -> None:
         self._process = subprocess.Popen(
             spec.argv,
             cwd=spec.worktree or spec.root,
             env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdin=streams.stdin,
+            stdout=streams.stdout,
+            stderr=streams.stderr,
             start_new_session=True,
             umask=0o077,
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from lattice.core.record import Record
 from lattice.ledger import timestamp
+from lattice.workers.definitions.agents import TEAM
 
 
 class Limits(Record):
@@ -52,7 +53,8 @@ def choose(
 
 
 def _slots(worker: str, engine: str) -> tuple[tuple[str, str], ...]:
-    return ("board", ""), ("engine", engine), ("worker", worker.casefold())
+    """What a run takes one of. A team takes none of the board's: it works through its members, which do."""
+    return ("board", TEAM if engine == TEAM else ""), ("engine", engine), ("worker", worker.casefold())
 
 
 def _obstacles(run: Waiting, taken: Mapping[tuple[str, str], int], limits: Limits, now_ms: int) -> Iterator[str]:
@@ -60,7 +62,7 @@ def _obstacles(run: Waiting, taken: Mapping[tuple[str, str], int], limits: Limit
         yield f"its time, {timestamp(run.due_ms)}"
     if limits.paused_ms.get(run.engine, 0) > now_ms:
         yield f"the rate limit of {run.engine}, until {timestamp(limits.paused_ms[run.engine])}"
-    most = (limits.board, limits.engines.get(run.engine), run.max_parallel)
+    most = (None if run.engine == TEAM else limits.board, limits.engines.get(run.engine), run.max_parallel)
     names = ("the board", f"engine {run.engine}", run.worker)
     for slot, limit, name in zip(_slots(run.worker, run.engine), most, names, strict=True):
         if limit is not None and taken[slot] >= limit:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lattice.core.run import Exited, Signalled
+from lattice.workers.processes.streams import Streams
 from lattice.workers.processes.table import descendants
 from lattice.workers.processes.tree import die_with
 from lattice.workers.runs import RunSpec
@@ -32,8 +33,8 @@ class Enclosed:
 
     tells_begin = True
 
-    def __init__(self, spec: RunSpec, sandbox: Sandbox, environment: Mapping[str, str], log: int) -> None:
-        """Start it, with `log` as its output. Raises OSError."""
+    def __init__(self, spec: RunSpec, sandbox: Sandbox, environment: Mapping[str, str], streams: Streams) -> None:
+        """Start it. Raises OSError."""
         mounts.prepare(spec, sandbox)
         self.status_fd, told = os.pipe()
         supervisor = os.getpid()
@@ -44,24 +45,29 @@ class Enclosed:
             die_with(supervisor)
 
         inside = [sys.executable, "-I", "-S", init.__file__, str(told), *spec.argv]
+        copied: dict[str, int] = {}
         try:
+            for path in sandbox.copied:
+                with contextlib.suppress(FileNotFoundError):  # It has logged out meanwhile, and will say so.
+                    copied[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             self.process = subprocess.Popen(
-                mounts.wrap(spec, sandbox, inside, environment),
+                mounts.wrap(spec, sandbox, inside, environment, copied),
                 cwd="/",
                 env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdin=streams.stdin,
+                stdout=streams.stdout,
+                stderr=streams.stderr,
                 start_new_session=True,
                 umask=0o077,
-                pass_fds=(told,),
+                pass_fds=(told, *copied.values()),
                 preexec_fn=before_exec,  # noqa: PLW1509  # the supervisor has one thread
             )
         except OSError as why:
             os.close(self.status_fd)
             raise OSError(why.errno, f"{sandbox.program}: {why.strerror}") from why
         finally:
-            os.close(told)
+            for descriptor in (told, *copied.values()):
+                os.close(descriptor)
         self.pid = self.process.pid
         self.around: tuple[int, ...] = (self.process.pid,)
 

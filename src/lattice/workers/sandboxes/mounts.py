@@ -33,9 +33,19 @@ _HOMELESS = "/tmp/home"
 _WORKTREE_CONFIG = "config.worktree"
 
 
-def wrap(spec: RunSpec, sandbox: Sandbox, argv: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-    """The command line that executes `argv` in the run's sandbox, in its worktree. Call `prepare` before."""
-    return _enclosed(spec, sandbox, argv, environment, _places(spec, sandbox, environment), ["--as-pid-1"])
+def wrap(
+    spec: RunSpec,
+    sandbox: Sandbox,
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    copied: Mapping[str, int],
+) -> list[str]:
+    """The command line that executes `argv` in the run's sandbox, in its worktree. Call `prepare` before.
+
+    `copied` has a descriptor for each file that it gets a copy of.
+    """
+    places = _places(spec, sandbox, environment)
+    return _enclosed(spec, sandbox, argv, environment, places, ["--as-pid-1"], copied)
 
 
 def wrap_setup(spec: RunSpec, sandbox: Sandbox, argv: Sequence[str], environment: Mapping[str, str]) -> list[str]:
@@ -46,7 +56,7 @@ def wrap_setup(spec: RunSpec, sandbox: Sandbox, argv: Sequence[str], environment
     places = _places(spec, sandbox.replace(worktree_writable=False), environment)
     tree = spec.worktree or spec.root
     places |= {tree: True, os.path.realpath(tree): True, os.path.join(tree, ".git"): False}
-    return _enclosed(spec, sandbox, argv, environment, places, [])
+    return _enclosed(spec, sandbox, argv, environment, places, [], {})
 
 
 def _enclosed(
@@ -56,6 +66,7 @@ def _enclosed(
     environment: Mapping[str, str],
     places: Mapping[str, bool],
     options: Sequence[str],
+    copied: Mapping[str, int],
 ) -> list[str]:
     at = ["--chdir", spec.worktree or spec.root, "--", *argv]
     if sandbox.mode == NAMESPACE:
@@ -63,6 +74,8 @@ def _enclosed(
     else:
         own = [*namespaces(network=sandbox.network), *options, "--unshare-ipc"]
         own += [*_system(), *_home(environment), *_bound(places, environment)]
+        for path, descriptor in copied.items():
+            own += ["--perms", "0600", "--file", str(descriptor), path]
     return [sandbox.program, *own, *at]
 
 

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 
 from lattice.core.record import Record
 from lattice.errors import SandboxUnavailable
+from lattice.workers.definitions.agents import is_agent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,14 +32,6 @@ MODES = (NONE, NAMESPACE, READ_ONLY)
 REFUSE = "refuse"
 FALLBACKS = (REFUSE, NONE)
 
-ENGINE_HOME: Mapping[str, tuple[str, ...]] = {
-    "claude": (".claude", ".claude.json"),
-    "codex": (".codex",),
-    "gemini": (".gemini",),
-    "opencode": (".config/opencode", ".local/share/opencode"),
-}
-"""What each engine logs in with, below the home folder; bound where a definition names no `home` of its own."""
-
 _PROBE_S = 10.0
 _INSTALL = 'install bubblewrap, or allow the run without it: "sandbox_fallback": "none"'
 _PERMIT = 'allow unprivileged user namespaces for bwrap (sysctl), or write "sandbox_fallback": "none"'
@@ -50,7 +43,7 @@ class SandboxRules(Record):
     mode: str = NONE
     worktree: str | None = None  # "writable" or "read-only"; None: writable for a worker with a branch
     network: bool = True
-    home: tuple[str, ...] | None = None  # below $HOME, read-only; None: what the engine logs in with
+    home: tuple[str, ...] | None = None  # below $HOME, read-only; None: a copy of what the engine logs in with
     home_writable: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()  # absolute, read-only
     board: str = READ_ONLY
@@ -69,6 +62,7 @@ class Sandbox(Record):
     home: tuple[str, ...] = ()
     home_writable: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()  # absolute: files of which it has a copy, at their own places, to use up
 
     def said(self) -> str:
         """For the run's record: the mode, or that there is none and why."""
@@ -77,7 +71,13 @@ class Sandbox(Record):
 
 def decode(shape: Mapping[str, Any]) -> Sandbox:
     """The sandbox in a run's spec.json. Raises KeyError or TypeError where it is none."""
-    return Sandbox(**{**shape, **{name: tuple(shape[name]) for name in ("home", "home_writable", "paths")}})
+    return Sandbox(
+        **{
+            **shape,
+            **{name: tuple(shape[name]) for name in ("home", "home_writable", "paths")},
+            "copied": tuple(shape.get("copied", ())),
+        }
+    )
 
 
 def resolve(rules: SandboxRules, engine: str, branch: str | None, environ: Mapping[str, str]) -> Sandbox | None:
@@ -99,10 +99,24 @@ def resolve(rules: SandboxRules, engine: str, branch: str | None, environ: Mappi
         worktree_writable=writable,
         board_writable=rules.board == "writable",
         network=rules.network,
-        home=ENGINE_HOME.get(engine, ()) if rules.home is None else rules.home,
+        home=rules.home or (),
         home_writable=rules.home_writable,
         paths=rules.paths,
+        copied=_login_of(engine, environ) if rules.home is None and rules.mode == READ_ONLY else (),
     )
+
+
+def _login_of(engine: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The files that the engine logs in with, as they are here.
+
+    Copies, since an agent writes beside them and renews them: it must not reach the user's own.
+    """
+    if not is_agent(engine):
+        return ()
+    from lattice.workers.engines import table  # only the runs of agents pay for it
+
+    home = os.path.normpath(environ.get("HOME") or "/")
+    return tuple(path for path in table.engine(engine).login_files(environ, home) if os.path.isfile(path))
 
 
 def available(rules: SandboxRules, environ: Mapping[str, str]) -> tuple[str, str | None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lattice.core.record import Record
 from lattice.errors import GitError, ValidationError
+from lattice.workers.worktrees import masking
 from lattice.workers.worktrees.git import FULL_TREE, HASH, Repository, git
 from lattice.workers.worktrees.worktree import admin_folders
 from lattice.workers.worktrees.worktree_root import COMPONENT
@@ -34,11 +35,14 @@ class Salvage(Record):
     changed: int
 
 
-def salvage(repo: Repository, path: Path, run_id: str, start_sha: str, keep: Sequence[str] = ()) -> Salvage | None:
+def salvage(
+    repo: Repository, path: Path, run_id: str, start_sha: str, keep: Sequence[str] = (), *, masked: bool = False
+) -> Salvage | None:
     """Keep commits and changes of a worktree under refs/lattice/salvage/<run_id>; None if there are none.
 
     Changes are what differs from HEAD: modified, staged, deleted, untracked and not ignored, or ignored and
-    matched by `keep`. They become a commit on top of HEAD; what is only in the index becomes a parent of it.
+    matched by `keep`; in a `masked` worktree not what it was made without. They become a commit on top of
+    HEAD; what is only in the index becomes a parent of it.
     Commits that only an unfinished rebase, merge or the like still knows are kept too. An earlier salvage
     of the run is not overwritten: what it held stays below the new commit. Raises GitError when git cannot
     tell what is in the folder (then `set_aside`); commits that HEAD held are kept even so.
@@ -57,7 +61,9 @@ def salvage(repo: Repository, path: Path, run_id: str, start_sha: str, keep: Seq
         import tempfile  # a worktree that somebody left changed pays for it
 
         with tempfile.TemporaryDirectory(prefix="lattice-salvage-") as scratch:
-            changed = _commit_changes(repo, path, admin, Path(scratch), tip=tip, run_id=run_id, keep=keep)
+            changed = _commit_changes(
+                repo, path, admin, Path(scratch), tip=tip, run_id=run_id, keep=keep, masked=masked
+            )
         if changed != tip:
             _keep(repo, ref, changed, run_id)
     kept = _commit_at(repo.common_dir, ref)
@@ -180,6 +186,7 @@ def _commit_changes(
     tip: str,
     run_id: str,
     keep: Sequence[str],
+    masked: bool,
 ) -> str:
     """`tip`, or a commit on top of it that holds all that differs from it.
 
@@ -193,10 +200,14 @@ def _commit_changes(
         "GIT_INDEX_FILE": str(scratch / "index"),
     }
 
+    options = [*FULL_TREE, *(masking.without_filters(path, env) if masked else ())]
+
     def run(*args: str) -> str:
-        return git([*FULL_TREE, *args], cwd=path, timeout_s=_SALVAGE_TIMEOUT_S, env_extra=env).strip()
+        return git([*options, *args], cwd=path, timeout_s=_SALVAGE_TIMEOUT_S, env_extra=env).strip()
 
     run("read-tree", tip)
+    if masked:
+        masking.spare(path, env)
     run("add", "--all", "--", ".")
     if keep:
         _add_ignored(path, env, keep)

@@ -35,10 +35,16 @@ def prepare(folder: RunFolder, spec: RunSpec, environment: Mapping[str, str]) ->
     for path, digest in spec.files:
         if hashlib.sha256(Path(path).read_bytes()).hexdigest() != digest:
             raise Fenced(f"{path} changed after the run was requested; nothing was executed.")
+    if spec.agent is not None:
+        from lattice.workers.handing import give  # only the runs of agents pay for it
+
+        give(folder, spec)
     if spec.worktree is not None and spec.repo_top and spec.common_dir and spec.commit_sha:
         repo = Repository(Path(spec.repo_top), Path(spec.common_dir))
         tree = Path(spec.worktree)
-        worktree.make(repo, tree, spec.commit_sha, timeout_s=min(spec.timeout_s, SETUP_S), branch=spec.branch)
+        masked = spec.agent is not None and spec.agent.masked
+        within_s = min(spec.timeout_s, SETUP_S)
+        worktree.make(repo, tree, spec.commit_sha, timeout_s=within_s, branch=spec.branch, masked=masked)
         steps.note(folder, "worktree")
         if spec.preparation is not None:
             preparation.prepare(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lattice.errors import GitError, LatticeError
 from lattice.store.files.locks import locked
-from lattice.workers.worktrees import branches
+from lattice.workers.worktrees import branches, masking
 from lattice.workers.worktrees.git import FULL_TREE, Repository, git
 from lattice.workers.worktrees.removal import remove_tree
 
@@ -25,8 +25,12 @@ _LOCK_NAME = "lattice-worktrees.lock"
 _REMOVE_TIMEOUT_S = 60.0
 
 
-def make(repo: Repository, path: Path, sha: str, timeout_s: float = 120, branch: str | None = None) -> None:
+def make(
+    repo: Repository, path: Path, sha: str, timeout_s: float = 120, branch: str | None = None, *, masked: bool = False
+) -> None:
     """Check out commit `sha` (a full hash) in a new worktree at `path`: detached, or on a new branch.
+
+    `masked` leaves out what the commit has for agents to obey (`masking.py`).
 
     Raises GitError with git's words, LockTimeout. After a failure neither folder, nor git's record of
     it, nor the branch is left; what was at `path`, or had the branch's name before, is refused and untouched.
@@ -42,7 +46,10 @@ def make(repo: Repository, path: Path, sha: str, timeout_s: float = 120, branch:
             add = ["worktree", "add", "--quiet", "--no-checkout", *at]
             git([*FULL_TREE, *add], cwd=repo.top, timeout_s=_left_s(ends_at))
     with _taken_down_on_failure(repo, path, remove, branch, sha):
-        git([*FULL_TREE, "reset", "--hard", "--quiet", sha], cwd=path, timeout_s=_left_s(ends_at))
+        options = [*FULL_TREE, *(masking.without_filters(path) if masked else ())]
+        git([*options, "reset", "--hard", "--quiet", sha], cwd=path, timeout_s=_left_s(ends_at))
+        if masked:
+            masking.mask(path)
         head = git(["rev-parse", "--verify", "HEAD"], cwd=path, timeout_s=_left_s(ends_at)).strip()
         if head != sha:
             raise GitError(f"worktree {path} is at {head}, not at {sha}", hint="give a commit's full hash")

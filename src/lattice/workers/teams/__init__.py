@@ -1,0 +1,1 @@
+"""Teams: several workers on one task at once, and one review of what they found."""
