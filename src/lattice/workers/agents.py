@@ -15,7 +15,7 @@ from lattice.errors import DefinitionError
 from lattice.workers import prompts
 from lattice.workers.definitions.agents import AUTO
 from lattice.workers.definitions.definition import Definition
-from lattice.workers.engines import table
+from lattice.workers.engines import probe, table
 from lattice.workers.engines.protocol import Engine, Work
 from lattice.workers.engines.spec import AgentSpec
 from lattice.workers.environment import child_environment
@@ -131,7 +131,7 @@ def _probed(definition: Definition, engine: Engine, environ: Mapping[str, str]) 
             definition, "engine", f"{engine.program!r} is not on PATH", f"install {engine.name}, or choose another"
         )
     program = os.path.abspath(found)
-    return program, frozenset((*engine.required, *engine.optional))
+    return program, probe.ready(engine, program, environ, reviewer=definition.branch is None).flags
 
 
 def _path(definition: Definition, environ: Mapping[str, str]) -> str:

@@ -12,7 +12,6 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lattice.commands.board import Board
 from lattice.commands.hooks import IN_HOOK
@@ -45,6 +44,7 @@ from lattice.workers.worktrees.git import Repository
 from lattice.workers.worktrees.span import base_of, head_of
 from lattice.workers.worktrees.worktree_root import cache_root, worktrees_root
 
+TYPE_CHECKING = False  # which type checkers take to be true: typing is not needed at run time
 if TYPE_CHECKING:
     from lattice.workers.agents import Agent
 

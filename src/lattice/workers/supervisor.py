@@ -10,7 +10,6 @@ import contextlib
 import os
 import select
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from lattice.commands.board import Board
 from lattice.core.events import ProcessStarted, ProcessStopRequested
@@ -35,6 +34,7 @@ from lattice.workers.reconcile import certify, record_end, remove_worktree, resc
 from lattice.workers.runs import RunFolder, RunSpec
 from lattice.workers.worktrees.setup import SetupProcess, is_needed
 
+TYPE_CHECKING = False  # which type checkers take to be true: typing is not needed at run time
 if TYPE_CHECKING:
     from lattice.workers.engines.following import Follower
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
 
 from lattice.core.record import Record
 from lattice.workers.definitions.agents import TEAM
 from lattice.workers.definitions.fields import Fields
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from lattice.workers.definitions.definition import Definition
 
 MEMBERS_MAX = 24

@@ -16,7 +16,7 @@ from typing import Any
 from lattice.core.run import Exited, OverBudget, Reported, Signalled
 from lattice.store.files import disk
 from lattice.workers.engines import table
-from lattice.workers.engines.heard import Heard
+from lattice.workers.engines.heard import Heard, Usage
 from lattice.workers.engines.said import answer
 from lattice.workers.engines.spec import AgentSpec
 from lattice.workers.engines.stream import Stream, finished
@@ -67,7 +67,7 @@ class Follower:
 
     def over_budget(self) -> OverBudget | None:
         """The first of the run's budgets that is used up, as far as the stream tells."""
-        usage, agent = self.heard.usage, self._agent
+        usage, agent = _used(self.heard), self._agent
         if agent.budget_usd is not None and usage.cost_usd is not None and usage.cost_usd > agent.budget_usd:
             return OverBudget(agent.budget_usd, usage.cost_usd, "USD")
         used = (usage.tokens_in or 0) + (usage.tokens_out or 0)
@@ -95,7 +95,7 @@ class Follower:
             "tools": heard.tools,
             "model": heard.model,
             "session_id": heard.session_id,
-            "usage": {name: value for name, value in heard.usage.fields().items() if value is not None},
+            "usage": {name: value for name, value in _used(heard).fields().items() if value is not None},
         }
         if shape != self._noted:
             self._noted = shape
@@ -110,6 +110,12 @@ def told(folder: RunFolder, spec: RunSpec, now_ms: int) -> Reported | None:
     follower = Follower(folder, spec, spec.agent)
     follower.end()
     return follower.result(None, now_ms)
+
+
+def _used(heard: Heard) -> Usage:
+    """What is used up by now: what the engine counted, or, until it has, the least that it must be."""
+    so_far = heard.so_far.fields()
+    return Usage(**{name: value if value is not None else so_far[name] for name, value in heard.usage.fields().items()})
 
 
 def _place(out: Path, output: OutputSpec) -> Path | None:
