@@ -6,7 +6,6 @@ Keys that it does not name are allowed: an agent may say more, and a newer versi
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from lattice.core.json_schema import problem_with
 from lattice.core.markup import encodable
@@ -20,6 +19,10 @@ from lattice.core.reviews.model import (
     to_json,
 )
 from lattice.errors import ValidationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _LINE = {"type": ["integer", "null"], "minimum": 1}
 _TEXT = {"type": ["string", "null"]}

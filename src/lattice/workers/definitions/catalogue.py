@@ -17,7 +17,6 @@ from pathlib import Path
 from lattice.core.codec import BadLine, parse_value
 from lattice.core.json_schema import check_schema
 from lattice.core.record import Record
-from lattice.core.reviews.schema import SCHEMA
 from lattice.errors import DefinitionError, NotFound, ValidationError, choices, did_you_mean
 from lattice.workers.definitions.agents import is_agent
 from lattice.workers.definitions.definition import REVIEW_SCHEMA, Definition, expand
@@ -172,6 +171,8 @@ def output_specs(definition: Definition, repo_top: Path) -> tuple[OutputSpec, ..
     for output in definition.outputs:
         schema = None
         if output.schema == REVIEW_SCHEMA:
+            from lattice.core.reviews.schema import SCHEMA  # only the definitions of reviewers pay for it
+
             schema = SCHEMA
         elif output.schema is not None:
             key = f"outputs.{output.name}.schema"
