@@ -58,6 +58,27 @@ def test_a_review_is_shown_whole(reviewed: CommandLine) -> None:
     assert data["review_id"] == reviewed("review", "show", "LAT-1", data["review_id"][-6:], "--quiet").out.strip()
 
 
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("markdown", "1. **Two writers race for the \\\\x1b\\[2Jlock**\n   - **File:** `cache.py:10`"),
+        ("json", '"verdict": "not_ready"'),
+        ("sarif", '"version": "2.1.0"'),
+        (
+            "github",
+            "::error file=cache.py,line=10,title=Two writers race for the \\x1b[2Jlock::One%0Aloses.\n",
+        ),
+        ("gitlab", '"severity": "blocker"'),
+    ],
+)
+def test_a_review_is_shown_in_the_forms_that_others_read(reviewed: CommandLine, form: str, expected: str) -> None:
+    shown = reviewed("review", "show", "LAT-1", "--format", form).out
+    assert expected in shown
+    assert "\x1b" not in shown
+    if form in ("json", "sarif", "gitlab"):
+        assert "cache.py" in json.dumps(json.loads(shown))
+
+
 def test_a_finding_lives_by_what_is_said_of_it(reviewed: CommandLine) -> None:
     assert "fixed" == reviewed("review", "fix", "LAT-1", "F2", "--note", "locked", "--json").data["state"]
     assert "F2 of LAT-1 is fixed already" in reviewed("review", "fix", "LAT-1", "f2").out

@@ -11,6 +11,7 @@ from lattice.cli.render import Terminal, line, table
 from lattice.commands import reviews
 from lattice.core.actors import actor_text
 from lattice.core.reviews.model import SEVERITIES, MergedFinding, Review, Reviewer, to_json
+from lattice.core.reviews.rendered import FORMS, rendered
 from lattice.core.reviews.schema import SCHEMA
 from lattice.core.reviews.standing import STATES, RecordedReview, StandingFinding
 from lattice.core.task import Task
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _SHA_CHARS = 12
+_TEXT = "text"
 
 
 class ReviewList(Command):
@@ -40,12 +42,21 @@ class ReviewList(Command):
 
 
 class ReviewShow(Command):
-    description = "Without REVIEW, the last one of the task."
-    examples = ("lattice review show LAT-1", "lattice review show LAT-1 R1 --json")
+    description = (
+        "Without REVIEW, the last one of the task. --format: markdown is a report, json what `lattice review schema`\n"
+        "describes, sarif for code hosts and editors, github the commands of a workflow's step, gitlab a report of\n"
+        "code quality."
+    )
+    examples = (
+        "lattice review show LAT-1",
+        "lattice review show LAT-1 R1 --json",
+        "lattice review show LAT-1 --format sarif > review.sarif",
+    )
 
     def arguments(self, parser: Parser) -> None:
         add_task(parser)
         parser.add_argument("review", metavar="REVIEW", nargs="?", help="R2, or an id as review list has it")
+        parser.add_argument("--format", choices=(_TEXT, *FORMS), default=_TEXT, help="how it is told (default: text)")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
         board = context.board
@@ -55,7 +66,11 @@ class ReviewShow(Command):
         review = event.review()
         return Answer(
             data=lambda: {"task": task.name, **one.to_shape(), "left_out": event.left_out, "review": to_json(review)},
-            text=lambda terminal: "\n".join(_shown(task, one, review, event.left_out, terminal)),
+            text=lambda terminal: (
+                "\n".join(_shown(task, one, review, event.left_out, terminal))
+                if args.format == _TEXT
+                else rendered(_named(review, task, one), args.format).removesuffix("\n")
+            ),
             quiet=one.review_id,
         )
 
@@ -196,6 +211,11 @@ def _listed(found: Sequence[Task], terminal: Terminal) -> str:
     ]
     heads = ("TASK", "NO", "REVIEW", "VERDICT", "FINDINGS", "WHEN", "COMMIT", "BY")
     return table(rows, terminal, heads.index("BY"), heads, [2, 6, 5]) or "No reviews."
+
+
+def _named(review: Review, task: Task, one: RecordedReview) -> Review:
+    """The review with what the board knows of it where it does not say so itself."""
+    return review.replace(task=review.task or task.name, date=review.date or one.at)
 
 
 def _shown(task: Task, one: RecordedReview, review: Review, left_out: int, terminal: Terminal) -> list[str]:
