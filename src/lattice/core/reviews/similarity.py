@@ -42,6 +42,10 @@ _STOP = frozenset({
     "very", "via", "was", "we", "well", "were", "what", "when", "where", "whether", "which", "while", "who",
     "why", "will", "with", "without", "would", "you", "your",
 })  # fmt: skip
+_AMISS = frozenset({
+    "bad", "broken", "bug", "condition", "error", "incorrect", "invalid", "lack", "lacks", "missing", "possible",
+    "possibly", "potential", "unsafe", "wrong",
+})  # fmt: skip
 _ENDINGS = ("ations", "ation", "ings", "ing", "edly", "ies", "ied", "ers", "ed", "es", "er", "ly", "s", "e")
 _STEM_CHARS_MIN = 4
 
@@ -67,7 +71,7 @@ class Profile(Record):
     title_code: frozenset[str]
     all_code: frozenset[str]
     words: frozenset[str]
-    title_words: frozenset[str]
+    subject: frozenset[str]  # the words of the title that say neither the kind nor that something is amiss
 
 
 def profile(finding: Finding) -> Profile:
@@ -85,7 +89,7 @@ def profile(finding: Finding) -> Profile:
         _code(title),
         _code(prose) | _mentioned(prose),
         _words(prose),
-        _words(title),
+        _words(" ".join(word for word in _plain(title).split() if word not in _AMISS and not kinds(word))),
     )
 
 
@@ -112,7 +116,9 @@ def likeness(one: Profile, other: Profile, *, moved: bool = False) -> float:
         return 0.0
     cosine = shared / math.sqrt(len(one.words) * len(other.words))
     strong = bool(one.title_kinds & other.title_kinds)
-    weak = bool(one.title_kinds & other.all_kinds and other.title_kinds & one.all_kinds)
+    weak = _is_mentioned(one, other)
+    if not _subjects_meet(one, other, near):
+        return 0.0
     needed = _needed(near, strong=strong, weak=weak, moved=moved)
     if cosine < needed or (shared < _SHARED_MIN and shared < either):
         return 0.0
@@ -121,11 +127,11 @@ def likeness(one: Profile, other: Profile, *, moved: bool = False) -> float:
 
 _SHARED_MIN = 2
 _NEVER = 2.0
-# Nearness to the cosine of the words that makes two findings one: with a kind in both titles, with a kind of each
+# Nearness to the cosine of the words that makes two findings one: with a kind in both titles, with the kind of a
 # title somewhere in the other's text, with none.
 _COSINE_MIN = {
-    Nearness.SAME: (0.12, 0.30, 0.55),
-    Nearness.NEAR: (0.22, 0.45, 0.70),
+    Nearness.SAME: (0.12, 0.25, 0.55),
+    Nearness.NEAR: (0.22, 0.40, 0.70),
     Nearness.FILE: (0.45, 0.60, 0.80),
     Nearness.UNPLACED: (0.75, 0.85, 0.90),
 }
@@ -193,6 +199,26 @@ def _kinds_differ(one: Profile, other: Profile) -> bool:
     return bool(one.title_kinds and other.title_kinds) and not one.title_kinds & other.title_kinds
 
 
+def _is_mentioned(one: Profile, other: Profile) -> bool:
+    """The kind that a title names stands in the other's text."""
+    if not one.title_kinds | other.title_kinds:
+        return False
+    return all(
+        not this.title_kinds or bool(this.title_kinds & that.all_kinds) for this, that in ((one, other), (other, one))
+    )
+
+
+def _subjects_meet(one: Profile, other: Profile, near: Nearness) -> bool:
+    """What the titles are about comes up in the other's words: at one line some of it, elsewhere most of it.
+
+    "Race on the counter" and "Race on shutdown" have their kind in common and nothing else.
+    """
+    if not one.subject or not other.subject:
+        return True
+    shares = [len(a.subject & b.words) / len(a.subject) for a, b in ((one, other), (other, one))]
+    return max(shares) > (0 if near is Nearness.SAME else 0.5)
+
+
 def _code_differs(one: Profile, other: Profile) -> bool:
     """Both titles name code, and neither mentions what the other's names."""
     if not one.title_code or not other.title_code:
@@ -214,8 +240,11 @@ def _mentioned(text: str) -> frozenset[str]:
 
 def _words(text: str) -> frozenset[str]:
     """The stems of the words that carry meaning; names of code are taken apart."""
-    plain = _HUMP.sub(" ", text).replace("_", " ").casefold()
-    return frozenset(_stem(word) for word in _WORD.findall(plain) if word not in _STOP)
+    return frozenset(_stem(word) for word in _WORD.findall(_plain(text)) if word not in _STOP)
+
+
+def _plain(text: str) -> str:
+    return _HUMP.sub(" ", text).replace("_", " ").casefold()
 
 
 def _stem(word: str) -> str:
