@@ -89,6 +89,7 @@ def _facts(run: RunView, kept: Mapping[str, Any], terminal: Terminal) -> Iterato
     yield "found by", kept.get("found_by")
     yield "at", terminal.when(kept["at"]) if kept.get("at") else None
     yield "host", kept.get("host")
+    yield "sandbox", _sandbox(kept)
     yield "timers", _timers(kept.get("timers"))
     count = kept.get("killed_count", 0)
     yield "killed", f"{count}: {', '.join(map(str, kept.get('killed', ())))}" if count else "nothing"
@@ -122,6 +123,23 @@ def _said(said: Mapping[str, Any] | None) -> str | None:
     if said is None:
         return None
     return ("success" if said["succeeded"] else "failure") + (f": {said['text']}" if said.get("text") else "")
+
+
+def _sandbox(kept: Mapping[str, Any]) -> str | None:
+    if "sandbox" not in kept:
+        return None  # of a version that did not say
+    given = kept["sandbox"]
+    if given is None:
+        return "none; none was asked for"
+    if given["absent"] is not None:
+        return f"none, though {given['asked']} was asked for: {given['absent']}"
+    parts = [given["mode"], "a process namespace", "the network" if given["network"] else "no network"]
+    if "worktree_writable" in given:
+        parts += [f"{name} {'writable' if given[key] else 'read-only'}" for name, key in _WRITABLE]
+    return ", ".join(parts)
+
+
+_WRITABLE = (("worktree", "worktree_writable"), ("board", "board_writable"))
 
 
 def _timers(timers: Mapping[str, Any] | None) -> str | None:

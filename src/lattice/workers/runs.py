@@ -11,7 +11,7 @@
     in/          what the run is given to read: its task, the schema of a review
     guard.log    what the guard and the supervisor have to say of themselves
     out/         `$LATTICE_OUTPUT_DIR`; `out/result.json` is the engine's result, where it reports one
-    claim.json   what the agent said of its run, by `worker complete` or `fail` inside it
+    out/claim.json    what the agent said of its run, by `worker complete` or `fail` inside it; writable in a sandbox
     overdue      why a supervisor that hung was ended, and by whom
     certificate.json  what the verdict hung on
     queued       it waits for its turn, and nobody supervises it yet (`queue.py`)
@@ -163,7 +163,7 @@ class RunFolder:
     guard_log = _Inside("guard.log")
     out = _Inside("out")
     result = _Inside("out", RESULT_FILE)
-    claim = _Inside("claim.json")
+    claim = _Inside("out", "claim.json")
     overdue = _Inside("overdue")
     certificate = _Inside("certificate.json")
     queued = _Inside("queued")

@@ -62,6 +62,12 @@ def test_a_stop_tells_each_signal_with_its_time_and_the_engines_own_end(bench: B
     assert kept["killed_count"] == len(kept["killed"]) >= 2
 
 
+def test_a_run_for_which_no_sandbox_was_asked_says_so(bench: Bench) -> None:
+    seen = bench.ended("true")
+    assert why(bench, seen.run_id)["sandbox"] is None
+    assert "none; none was asked for" in bench.lattice("worker", "why", seen.run_id).stdout
+
+
 def test_every_process_of_a_normal_end_is_counted(bench: Bench) -> None:
     script = (
         '"$PY" "$NOTES/daemon.py" "$NOTES/one.pid"; env -i "$PY" "$NOTES/daemon.py" "$NOTES/two.pid"\n'
@@ -86,9 +92,22 @@ def test_a_lost_run_says_what_is_known_and_who_found_it(bench: Bench) -> None:
     assert () == bench.view(run).artifact_ids
 
 
+def claiming(claim: str) -> str:
+    """A script that says this of its own run, as `worker complete` and `worker fail` write it."""
+    said = claim.removesuffix("}") + ', "run_id": "%s"}\\n'
+    return f'printf \'{said}\' "$LATTICE_RUN_ID" > "$LATTICE_OUTPUT_DIR/claim.json"'
+
+
+def test_a_claim_of_another_run_is_no_word_of_this_one(bench: Bench) -> None:
+    claim = json.dumps({"state": "failed", "error": "no access", "run_id": "run_01ARZ3NDEKTSV4RRFFQ69G5FAV"})
+    seen = bench.ended(f"echo '{claim}' > \"$LATTICE_OUTPUT_DIR/claim.json\"")
+    assert "succeeded" == seen.state
+    assert why(bench, seen.run_id)["evidence"]["claim"] is None
+
+
 def test_a_claim_is_an_input_and_not_the_end(bench: Bench) -> None:
     claim = json.dumps({"state": "succeeded", "result": "all done", "at": "2026-01-01T00:00:00Z"})
-    seen = bench.ended(f"echo '{claim}' > \"$LATTICE_OUTPUT_DIR/../claim.json\"", outputs=REVIEW)
+    seen = bench.ended(claiming(claim), outputs=REVIEW)
     assert ("failed", {"kind": "verdict", "missing": ["review"]}) == (seen.state, seen.cause)
     assert "It said that it had succeeded: all done." in (seen.error or "")
     claimed = why(bench, seen.run_id)["evidence"]["claim"]
@@ -97,7 +116,7 @@ def test_a_claim_is_an_input_and_not_the_end(bench: Bench) -> None:
 
 def test_an_agent_that_says_it_failed_has_failed(bench: Bench) -> None:
     claim = json.dumps({"state": "failed", "error": "no access"})
-    seen = bench.ended(f"echo '{claim}' > \"$LATTICE_OUTPUT_DIR/../claim.json\"")
+    seen = bench.ended(claiming(claim))
     assert ("failed", {"kind": "verdict", "claim": "failed"}) == (seen.state, seen.cause)
 
 
@@ -189,6 +208,6 @@ def test_a_running_run_has_no_certificate_yet(bench: Bench) -> None:
 def test_an_end_with_more_to_say_than_there_is_room_for_is_still_an_end(bench: Bench) -> None:
     owed = {f"o{n}": {"path": f"{n}-" + "x" * 200, "required": True} for n in range(100)}
     claim = json.dumps({"state": "succeeded", "result": "\U0001f600" * 2_000})
-    seen = bench.ended(f"echo '{claim}' > \"$LATTICE_OUTPUT_DIR/../claim.json\"", outputs=owed)
+    seen = bench.ended(claiming(claim), outputs=owed)
     assert ("failed", "verdict") == (seen.state, (seen.cause or {})["kind"])
     assert "failed" == why(bench, seen.run_id)["state"]

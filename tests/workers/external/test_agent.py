@@ -220,7 +220,7 @@ def test_inside_a_supervised_run_the_word_is_a_claim(bench: Bench) -> None:
     run = bench.running(script)
     said = json.loads(bench.note("said"))
     assert (True, True) == (said["ok"], said["data"]["claim"])
-    claim = json.loads((run.path / "claim.json").read_text(encoding="utf-8"))
+    claim = json.loads(run.claim.read_text(encoding="utf-8"))
     assert ("failed", "no luck") == (claim["state"], claim["error"])
     assert [] == bench.ends(run)
     bench.data("worker", "stop", run.run_id, "--wait")
@@ -232,7 +232,7 @@ def test_a_supervised_run_is_not_ended_from_outside(bench: Bench) -> None:
         external_end.finish(bench.board, run.run_id, Finish(result="fine"), BOT, OUTSIDE)
     with pytest.raises(Conflict, match="supervised"):
         external.heartbeat(bench.board, run.run_id, BOT, OUTSIDE)
-    assert not (run.path / "claim.json").exists()
+    assert not run.claim.exists()
     inside = {"LATTICE_RUN_ID": run.run_id}
     assert external.heartbeat(bench.board, run.run_id, BOT, inside).claim
     bench.data("worker", "stop", run.run_id, "--wait")

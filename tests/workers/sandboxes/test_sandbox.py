@@ -356,6 +356,31 @@ def test_the_command_reads_the_board_inside_and_writes_it_only_where_that_is_all
     assert 1 == len(bench.events("comment_added"))
 
 
+def test_an_agent_in_a_sandbox_says_how_its_run_ended_though_it_cannot_write_the_board(bench: Bench) -> None:
+    script = f"""
+    cd "$LATTICE_ROOT"
+    "{sys.executable}" -m lattice.cli.main worker fail --error "no luck" --json > "$LATTICE_OUTPUT_DIR/said"
+    """
+    env = {"set": {"PYTHONPATH": bench.environ()["PYTHONPATH"]}}
+    seen, answer = said(bench, script, "said", sandbox=READ_ONLY, env=env)
+    assert json.loads(answer)["data"]["claim"], answer
+    assert ("failed", {"kind": "verdict", "claim": "failed"}) == (seen.state, seen.cause)
+    assert "no luck" in (seen.error or "")
+
+
+def test_the_certificate_has_what_was_enforced(bench: Bench) -> None:
+    seen = bench.ended("true", sandbox=READ_ONLY | {"network": False})
+    told = bench.data("worker", "why", seen.run_id)["sandbox"]
+    assert {
+        "asked": "read-only", "absent": None, "mode": "read-only", "pid_namespace": True, "network": False,
+        "worktree_writable": False, "board_writable": False,
+    } == told  # fmt: skip
+    assert "no network, worktree read-only, board read-only" in bench.lattice("worker", "why", seen.run_id).stdout
+    seen = bench.ended("true", sandbox="namespace")
+    told = bench.data("worker", "why", seen.run_id)["sandbox"]
+    assert {"asked": "namespace", "absent": None, "mode": "namespace", "pid_namespace": True, "network": True} == told
+
+
 def test_a_setup_runs_in_the_sandbox_and_may_write_the_worktree_alone(bench: Bench) -> None:
     hostage = bench.folder / "hostage"
     write = f'(echo x > "{hostage}"); (echo x > "$(git rev-parse --git-common-dir)/objects/x")'

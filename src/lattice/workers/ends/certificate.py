@@ -20,6 +20,7 @@ from lattice.ledger import timestamp
 from lattice.store.files import disk
 from lattice.workers.ends.ladder import Rung
 from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.sandboxes.sandbox import NAMESPACE, NONE, Sandbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def certificate_of(spec: RunSpec, evidence: Evidence, verdict: Verdict, found: F
             "claim": _said(evidence.claim),
         },
         "outputs": [output.fields() for output in evidence.owed],
+        "sandbox": _enforced(spec.sandbox),
         "timers": {
             "clock": "CLOCK_BOOTTIME",
             "elapsed_s": round(found.duration_s, 3),
@@ -86,6 +88,20 @@ def certificate_of(spec: RunSpec, evidence: Evidence, verdict: Verdict, found: F
         "usage": dict(evidence.result.usage) if evidence.result and evidence.result.usage else None,
     }
     return _bounded(shape)
+
+
+def _enforced(given: Sandbox | None) -> dict[str, Any] | None:
+    """What held the worker back, or why nothing did though it was asked for. None: nothing was asked for."""
+    if given is None:
+        return None
+    asked = {"asked": given.mode, "absent": given.absent}
+    if given.absent is not None:
+        return asked | {"mode": NONE, "pid_namespace": False, "network": True}
+    confined = given.mode != NAMESPACE
+    held = {"mode": given.mode, "pid_namespace": True, "network": given.network}
+    if not confined:
+        return asked | held
+    return asked | held | {"worktree_writable": given.worktree_writable, "board_writable": given.board_writable}
 
 
 def write(folder: RunFolder, certificate: dict[str, Any], *, late: bool) -> None:

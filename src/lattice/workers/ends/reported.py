@@ -1,4 +1,4 @@
-"""What was said of a run: by its engine in `out/result.json`, by its agent in `claim.json`.
+"""What was said of a run: by its engine in `out/result.json`, by its agent in `out/claim.json`.
 
 An engine, or the adapter that reads its stream, reports its result by renaming this file into place:
 
@@ -7,7 +7,8 @@ An engine, or the adapter that reads its stream, reports its result by renaming 
 A failure that is a rate limit has `"rate_limit": {"resets_at": "2026-11-20T23:39:05Z"}` (or null) too.
 
 `worker complete` and `worker fail` inside a run write the same shape as the claim, with `result` or
-`error` for the text. Both are inputs of the verdict, and neither is the end of the run.
+`error` for the text, and the run's id: one that was copied from another run is no word of this one.
+Both are inputs of the verdict, and neither is the end of the run.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ def file_result_of(folder: RunFolder) -> Reported | None:
 
 def claim_of(folder: RunFolder) -> Reported | None:
     """What the agent said of its own run; None where it said nothing."""
-    return _read(folder.claim)
+    return _read(folder.claim, of=folder.run_id)
 
 
-def _read(path: Path) -> Reported | None:
+def _read(path: Path, of: str | None = None) -> Reported | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -64,7 +65,8 @@ def _read(path: Path) -> Reported | None:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > BYTES_MAX:
             return None
-        return _reported(parse(disk.read_from(descriptor, 0, status.st_size)))
+        shape = parse(disk.read_from(descriptor, 0, status.st_size))
+        return _reported(shape) if of is None or shape.get("run_id") == of else None
     except (BadLine, OSError):
         return None
     finally:

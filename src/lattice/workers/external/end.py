@@ -129,7 +129,11 @@ def _claim(board: Board, run: RunView, finish: Finish, environ: Mapping[str, str
             "A run that Lattice supervises leaves its files in $LATTICE_OUTPUT_DIR.",
             hint="Write them there, or lattice attach TASK FILE.",
         )
-    said: dict[str, Any] = {"at": timestamp(board.ledger.source.now_ms()), "usage": finish.usage}
+    said: dict[str, Any] = {
+        "run_id": run.run_id,
+        "at": timestamp(board.ledger.source.now_ms()),
+        "usage": finish.usage,
+    }
     if finish.error is None:
         said |= {"state": "succeeded", "result": finish.result}
     else:
