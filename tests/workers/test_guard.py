@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
+from pathlib import Path
 
+import pytest
+
+import lattice
+from lattice.workers.processes.table import is_stopped
 from lattice.workers.runs import RunFolder
 from tests.conftest import git
-from tests.workers.conftest import Bench, eventually, is_alive
+from tests.workers.conftest import SOURCES, Bench, eventually, is_alive
 
 TREE = """
 trap "" TERM INT HUP
@@ -127,3 +133,28 @@ def test_a_run_started_inside_a_run_ends_with_it(bench: Bench) -> None:
     assert "lost" == bench.end(inner)["cause"]["kind"]
     engine = bench.notes / "inner.pid"
     assert not engine.exists() or not is_alive(int(engine.read_text(encoding="utf-8")))
+
+
+def test_a_guard_that_was_stopped_goes_on_when_its_supervisor_ends(bench: Bench) -> None:
+    """Nobody else would let it go on: its run would stay open, and the queue would stay where it is."""
+    run = bench.running('while [ ! -e "$NOTES/go" ]; do sleep 0.02; done')
+    guard, _ = bench.supervision(run)
+    os.kill(guard, signal.SIGSTOP)
+    eventually(lambda: is_stopped(guard))
+    (bench.notes / "go").touch()
+    eventually(lambda: not is_alive(guard))
+    assert "succeeded" == bench.finished(run).state
+
+
+def test_a_guard_writes_no_compiled_module(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk it would be cut short, and nobody could import that module any more."""
+    copy = bench.folder / "installed"
+    shutil.copytree(Path(SOURCES) / "lattice", copy / "lattice", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(lattice, "__file__", str(copy / "lattice" / "__init__.py"))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    run = bench.start(bench.worker("exit 1", worktree=False, retries={"times": 1, "backoff_seconds": 3600}))
+    eventually(lambda: run.is_closed() and not run.alive())
+    assert "failed" == bench.view(run).state
+    compiled = {path.name.partition(".")[0] for path in copy.rglob("*.pyc")}
+    assert "guard" in compiled, "what is imported before it is one is compiled, as ever"
+    assert "retries" not in compiled

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from lattice.commands import session_files
@@ -133,9 +134,7 @@ class Repair:
             case "snapshot", str(path), str(task_id):
                 return self._snapshot(path, task_id)
             case "torn", _, str(task_id):
-                # Who opens a log for writing sets its torn end aside.
-                with self.board.store.exclusive(task_id, archived=True):
-                    return "moved the torn end to events/torn/"
+                return self._torn(partial(self._write_nothing, task_id))
             case (("lifecycle" | "ids"), str(path), _):
                 return self._derived(path)
             case "renumber", _, str(task_id):
@@ -146,8 +145,7 @@ class Repair:
             case "resource", str(path), _:
                 return self._resource(path)
             case "torn_resource", str(path), _:
-                FileResources(self.board.folder).set_aside_torn(Path(path).stem)
-                return "moved the torn end to events/torn/"
+                return self._torn(partial(FileResources(self.board.folder).set_aside_torn, Path(path).stem))
             case "sessions", str(path), _:
                 self._keep(path)
                 session_files.rebuild_index(self.board)
@@ -156,6 +154,19 @@ class Repair:
                 return self._runs()
             case action:
                 raise AssertionError(f"no mend for {action}")
+
+    def _write_nothing(self, task_id: str) -> None:
+        """Who opens a log for writing sets its torn end aside."""
+        with self.board.store.exclusive(task_id, archived=True):
+            return
+
+    def _torn(self, set_aside: Callable[[], None]) -> str:
+        """Have a log's torn end set aside as the next writer would, and put it with the rest of what is replaced."""
+        torn = self.board.folder / "events" / "torn"
+        before = set(doctor.names_in(torn))
+        set_aside()
+        moved = [self._move(f"events/torn/{name}") for name in doctor.names_in(torn) if name not in before]
+        return "; ".join(moved) or "the torn end was gone already"
 
     def _move(self, path: str) -> str:
         to = self._room(path)

@@ -10,10 +10,13 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+from lattice.workers.processes import tree
 from lattice.workers.processes.table import descendants, start_time
 from lattice.workers.processes.tree import RUN_MARK, kill_marked, marked, signal_tree
 
@@ -297,6 +300,37 @@ def test_a_marked_caller_spares_itself_and_its_ancestors(start: Started) -> None
     assert -signal.SIGKILL == status
     assert process.poll() is None
     assert not alive(sibling)
+
+
+def test_a_process_without_an_environment_or_a_program_is_not_between_programs() -> None:
+    """An empty environment block is no reason to look again where the command line can be seen, or no program is."""
+    bare = subprocess.Popen(["/bin/sleep", "1000"], env={})
+    zombie = subprocess.Popen(["/bin/true"])
+    try:
+        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+        assert [False, False] == [tree._is_between_programs(pid) for pid in (bare.pid, zombie.pid)]
+    finally:
+        bare.kill()
+        bare.wait()
+        zombie.wait()
+
+
+def test_one_amid_its_exec_is_looked_at_again_until_its_environment_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """execve(2) shows a moment at which the old environment is gone and the new one not yet to be read."""
+    process = subprocess.Popen(["/bin/sleep", "1000"], env={RUN_MARK: "run_between"})
+    looks: list[int] = []
+
+    def hidden_twice(path: str, mode: str) -> BinaryIO:
+        looks.append(1)
+        return BytesIO(b"") if len(looks) <= 4 else open(path, mode)  # type: ignore[return-value]  # always binary
+
+    try:
+        monkeypatch.setattr(tree, "open", hidden_twice, raising=False)
+        assert tree._has(process.pid, f"{RUN_MARK}=run_between".encode())
+        assert 5 == len(looks), "environment and command line, twice, then the environment"
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
