@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lattice.commands.board import Board
@@ -117,6 +117,8 @@ def plan_of(
     values = _values(board, task, folder, tree, head, base, top) | {"worker": definition.name, "branch": branch or ""}
     agent = _agent(board, definition, folder, values, top, environ)
     cache = caches_of(board, environ) if definition.setup is not None and definition.setup.cache else None
+    argv = agent.argv if agent else _argv(definition, top, environ, values)
+    preparation = planning.preparation_of(definition, top, environ, values, cache)
     spec = RunSpec(
         run_id=run_id,
         task_id=task.id,
@@ -126,8 +128,8 @@ def plan_of(
         root=str(board.root),
         host=host_name(board.folder),
         engine=agent.engine if agent else definition.engine,
-        argv=agent.argv if agent else _argv(definition, top, environ, values),
-        files=_files(definition, top),
+        argv=argv,
+        files=_files(definition, top, [argv, *(preparation.commands if preparation is not None else ())]),
         repo_top=str(repo.top) if repo else None,
         common_dir=str(repo.common_dir) if repo else None,
         worktree=str(tree) if tree else None,
@@ -143,7 +145,7 @@ def plan_of(
         log_limit_bytes=int(definition.log_limit_mb * (1 << 20)),
         branch=branch,
         keep=definition.keep,
-        preparation=planning.preparation_of(definition, top, environ, values, cache),
+        preparation=preparation,
         sandbox=catalogue.sandbox_of(definition, environ, agent.engine if agent else None),
         definition_digest=definition.digest,
         env_set=(*(agent.set if agent else ()), *definition.env.set),
@@ -336,7 +338,19 @@ def _agent(
     return agents.prepare(board, definition, folder, values, top, environ)
 
 
-def _files(definition: Definition, top: Path) -> tuple[tuple[str, str], ...]:
-    """What is executed from the main checkout, with its digest: a change before the start is then seen."""
-    paths = [path for path in (definition.script_path(top), definition.prompt_path(top)) if path is not None]
-    return tuple((str(path), hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths)
+def _files(definition: Definition, top: Path, commands: Iterable[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    """What is executed from the main checkout, with its digest: a change before the start is then seen.
+
+    Script and prompt; a program that is named first, of the worker or of its setup; and of their arguments what lies in
+    `workers/`. Any other argument may be data, and is free to change while the run waits.
+    """
+    real = os.path.realpath(top)
+    named = [path for path in (definition.script_path(top), definition.prompt_path(top)) if path is not None]
+    found = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in named}
+    for argv in commands:
+        inside = [(argv[0], real), *((word, os.path.join(real, "workers")) for word in argv[1:])]
+        for word, folder in inside:
+            if os.path.isabs(word) and os.path.realpath(word).startswith(folder + os.sep) and os.path.isfile(word):
+                with open(word, "rb") as file:
+                    found[word] = hashlib.file_digest(file, "sha256").hexdigest()
+    return tuple(found.items())
