@@ -228,10 +228,11 @@ class _Watched(dict[str, object]):
 
     def get(self, key: str, default: object = None) -> object:
         name = f"{self.prefix}{key}"
-        if name in {"workflow", "worker", "workflow.completion_policies"}:
-            inside = _Watched(f"{name}.", self.seen)
-            # A policy is read for each status that has one, so there has to be one.
-            return {"STATUS": _Watched(f"{name}.STATUS.", self.seen)} if "policies" in name else inside
+        policies = "workflow.completion_policies"
+        if name == policies:  # A policy is read for each status that has one, so there has to be one.
+            return {"STATUS": _Watched(f"{name}.STATUS.", self.seen)}
+        if name in {"workflow", "worker", f"{policies}.STATUS.review"}:
+            return _Watched(f"{name}.", self.seen)
         self.seen.append(name)
         return default
 

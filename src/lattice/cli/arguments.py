@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, ClassVar, NoReturn
 
+    from lattice.core.reviews.coverage import Diff
+    from lattice.core.task import Task
     from lattice.ledger import Written
 
 HELP_COLUMNS = 79
@@ -61,7 +63,13 @@ class Context:
         if self._board is None:
             self._board = open_board(self._folder, self.environ)
             self._board.ledger.after.append(self._fire)
+            self._board.diff_of = self._diff_of
         return self._board
+
+    def _diff_of(self, task: Task) -> Diff:
+        from lattice.workers.reviews.coverage import current_diff  # git: only for a gate that asks for a review
+
+        return current_diff(self.board, task)
 
     def _fire(self, written: Written) -> None:
         """Start the workers that wait for what was written."""

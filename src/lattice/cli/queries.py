@@ -158,7 +158,19 @@ def _head(task: Task, detail: Detail, terminal: Terminal) -> list[str]:
     counts = [("Comments", task.comment_count), ("Reopened", task.reopened_count)]
     if any(count for _, count in counts):
         lines.append("  ".join(f"{label}: {count}" for label, count in counts if count))
+    if task.reviews:
+        lines.append(_findings(task))
     return lines
+
+
+def _findings(task: Task) -> str:
+    """The open findings of its reviews by severity, the worst first."""
+    from lattice.core.reviews.model import SEVERITIES  # who has no review does without; who has, has loaded it
+
+    open_ = [one.finding.severity for one in task.findings if one.is_unsettled]
+    counts = [f"{open_.count(severity)} {severity}" for severity in SEVERITIES if severity in open_]
+    look = f"; lattice review findings {task.name}" if open_ else ""
+    return f"Findings: {', '.join(counts) or 'none'} open{look}"
 
 
 def _runs(board: Board, task: Task, terminal: Terminal) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from lattice.core.actors import parse_actor
 from lattice.core.codec import BadLine, parse
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from lattice.core.reviews.coverage import Diff
+    from lattice.core.task import Task
     from lattice.store.protocol import Store
 
 FOLDER = ".lattice"
@@ -50,6 +52,8 @@ class Board:
         self.config = config
         self.store = store if store is not None else FileStore(self._folder)
         self.ledger = Ledger(self.store, SystemSource())
+        self.diff_of: Callable[[Task], Diff] | None = None
+        """What asks git for a task's diff: the face that opened the board knows it. Raises LatticeError."""
         if config.raw.get("hooks"):
             self._watch()
 

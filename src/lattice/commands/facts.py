@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from lattice.commands.board import Board
@@ -16,11 +16,26 @@ from lattice.core.workflow import NO_FACTS, REVIEWING, SENT_BACK_TO, WORKING, Fa
 from lattice.store.files import disk
 from lattice.store.files.locks import locked
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lattice.core.reviews.coverage import Diff, Hunks
+
 PLAN_BYTES_MAX = 1 << 20
 
 
-def facts(board: Board, task: Task, to: str) -> Facts:
-    """What bears on a move of `task` to `to`. Only what its rules ask for is read."""
+def diff_for(board: Board, task_id: str, to: str) -> Diff | None:
+    """The task's diff, where a move to `to` asks for a review of it. Asked of git before the task's lock is taken.
+
+    Raises NotFound, GitError.
+    """
+    policy = board.config.completion_policies.get(to)
+    if policy is None or policy.review is None or not policy.review.current or board.diff_of is None:
+        return None
+    return board.diff_of(board.store.task(task_id))
+
+
+def facts(board: Board, task: Task, to: str, diff: Diff | None = None) -> Facts:
+    """What bears on a move of `task` to `to`. Only what its rules ask for is read; `diff` is what `diff_for` found."""
     found = NO_FACTS
     if to == task.status:
         return found
@@ -33,7 +48,15 @@ def facts(board: Board, task: Task, to: str) -> Facts:
         with board.store.view() as view:  # The task itself is in another status, as its lock's holder knows.
             occupied = view.count(to)
         found = found.replace(occupied=occupied)
-    return found
+    return found if diff is None else found.replace(diff=diff, covered=_covered(board, task))
+
+
+def _covered(board: Board, task: Task) -> Mapping[str, Hunks | None]:
+    """What each review of the task covered, by its id."""
+    from lattice.core.review_events import ReviewRecorded  # only a policy that asks for a review comes here
+
+    bodies = [event.body for event in board.store.history(task.id)[1]]
+    return {body.review_id: body.hunks for body in bodies if isinstance(body, ReviewRecorded)}
 
 
 def limited(board: Board, status: str) -> bool:

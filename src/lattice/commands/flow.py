@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from lattice.commands.board import Board
-from lattice.commands.facts import counting, facts
+from lattice.commands.facts import counting, diff_for, facts
 from lattice.core.actors import Actor, actor_text, same_actor
 from lattice.core.codec import dump
 from lattice.core.config import Config
@@ -187,10 +187,11 @@ class Complete(Record):
         """
         task_id = board.resolve(ref)
         artifact_id = board.ledger.new_id("art")
+        diff = diff_for(board, task_id, DONE)
 
         def decide(task: Task) -> Sequence[TaskEvent]:
             to = REVIEWING if task.status != REVIEWING else DONE
-            return self.replace(facts=facts(board, task, to)).decide(task, board.config, artifact_id)
+            return self.replace(facts=facts(board, task, to, diff)).decide(task, board.config, artifact_id)
 
         first = board.store.task(task_id)
         decide(first)  # What will be refused is said before a file is kept; it is decided again under the lock.

@@ -190,8 +190,10 @@ def change(board: Board, ref: str, request: TaskRequest, by: Signature, *, event
 
 
 def _change_status(board: Board, task_id: str, request: ChangeStatus, by: Signature, event_id: str | None) -> Written:
+    diff = None if request.force else facts.diff_for(board, task_id, request.to)
+
     def decide(task: Task) -> Decision:
-        informed = request.replace(facts=facts.facts(board, task, request.to))
+        informed = request.replace(facts=facts.facts(board, task, request.to, diff))
         return informed.decide(task, board.config)
 
     with facts.counting(board, request.to):

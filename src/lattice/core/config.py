@@ -40,11 +40,22 @@ REVIEW_CYCLE_LIMIT = 3
 WIP_LIMITS: Mapping[str, int] = {"in_progress": 10, "review": 5}
 
 
+class ReviewPolicy(Record):
+    """Which reviews a task must have before it may enter a status."""
+
+    required: bool = False
+    current: bool = False  # of the diff as it is now
+    no_open: tuple[str, ...] = ()  # the severities of which no finding may be open
+    reviewers: int = 0
+    not_author: bool = False
+
+
 class CompletionPolicy(Record):
     """What a task must have before it may enter a status."""
 
     require_roles: tuple[str, ...] = ()
     require_assigned: bool = False
+    review: ReviewPolicy | None = None
 
 
 class Config(Record):
@@ -153,8 +164,29 @@ def _policies(raw: object) -> dict[str, CompletionPolicy]:
         policies[status] = CompletionPolicy(
             require_roles=_texts(given.get("require_roles", []), f"{key}.require_roles"),
             require_assigned=given.get("require_assigned") is True,
+            review=_review_policy(given.get("review"), f"{key}.review"),
         )
     return policies
+
+
+def _review_policy(raw: object, key: str) -> ReviewPolicy | None:
+    if raw is None:
+        return None
+    given = _mapping(raw, key)
+    return ReviewPolicy(
+        required=_flag(given.get("required", False), f"{key}.required"),
+        current=_flag(given.get("current", False), f"{key}.current"),
+        no_open=_texts(given.get("no_open", []), f"{key}.no_open"),
+        reviewers=_count(given.get("reviewers", 0), f"{key}.reviewers"),
+        not_author=_flag(given.get("not_author", False), f"{key}.not_author"),
+    )
+
+
+def _flag(value: object, key: str) -> bool:
+    # A gate that is left open by a slip of the pen is worse than a board that says so.
+    if not isinstance(value, bool):
+        raise _off(key, "true or false")
+    return value
 
 
 def _mapping(value: object, key: str) -> Mapping[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lattice.core.config import Config
 from lattice.core.events import Event, StatusChanged
@@ -20,6 +20,10 @@ from lattice.errors import (
     nearest,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lattice.core.reviews.coverage import Diff, Hunks
+
 WORKING, REVIEWING = "in_progress", "review"
 SENT_BACK_TO = ("in_progress", "in_planning")
 WAITING = ("blocked", "needs_human", "done", "cancelled")
@@ -33,6 +37,8 @@ class Facts(Record):
     planned: bool = True  # whether `plan` says more than it was made with
     sent_back: int = 0  # how often a review sent the task back
     occupied: int = 0  # how many other tasks are in the status it goes to
+    diff: Diff | None = None  # the task's, where the status asks for a review of it
+    covered: Mapping[str, Hunks | None] | None = None  # what each of its reviews covered, by its id
 
 
 NO_FACTS = Facts()
@@ -73,7 +79,7 @@ def change_status(
         _check_plan(task, to, facts)
         _check_review_cycles(task, to, config, facts)
         _check_wip(task, to, config, facts)
-        _check_completion(task, to, config)
+        _check_completion(task, to, config, facts)
     return StatusChanged(
         from_=task.status,
         to=to,
@@ -164,7 +170,7 @@ def _check_transition(task: Task, to: str, config: Config) -> None:
     )
 
 
-def _check_completion(task: Task, to: str, config: Config) -> None:
+def _check_completion(task: Task, to: str, config: Config, facts: Facts) -> None:
     policy = config.completion_policies.get(to)
     if policy is None:
         return
@@ -180,3 +186,7 @@ def _check_completion(task: Task, to: str, config: Config) -> None:
             f"{task.name} cannot move to {to}: it is assigned to nobody.",
             hint=f"lattice assign {task.name} ACTOR",
         )
+    if policy.review is not None:
+        from lattice.core.reviews.gate import check_reviews  # a board without such a policy does not pay for it
+
+        check_reviews(task, to, policy.review, facts.diff, facts.covered or {})

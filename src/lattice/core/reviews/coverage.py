@@ -33,6 +33,7 @@ class Diff(Record):
     commit_sha: str
     hunks: Hunks
     branch: str | None  # the linked branch that it is of; None: what is checked out
+    merged: bool = False  # the default branch has it already: the span is that of its last commit alone
 
 
 def hunks_of(patch: str) -> dict[str, Sequence[str] | str]:

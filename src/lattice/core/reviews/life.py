@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lattice.core.actors import Actor, actor_text, same_actor
+from lattice.core.actors import Actor, actor_text
 from lattice.core.codec import dump
 from lattice.core.events import TaskEvent
 from lattice.core.record import Record
@@ -26,6 +26,7 @@ from lattice.core.review_events import (
     report_of,
 )
 from lattice.core.reviews.coverage import ALL_FILES, Hunks
+from lattice.core.reviews.gate import is_author
 from lattice.core.reviews.model import SEVERITIES, Finding, MergedFinding, Review, finding_to_json, parse_finding
 from lattice.core.reviews.model import reviewer_to_json as _named
 from lattice.core.reviews.similarity import Profile, likeness, profile
@@ -286,12 +287,6 @@ def finding_of(task: Task, number: int) -> StandingFinding:
 def is_person(actor: Actor) -> bool:
     """Whether a person acts, by the name that is given."""
     return isinstance(actor, str) and actor.partition(":")[0] in _PEOPLE
-
-
-def is_author(task: Task, actor: Actor) -> bool:
-    """Whether it is this actor's work: the task is assigned to it, or it fixed what was found."""
-    fixers = [one.changed_by for one in task.findings if one.state == FIXED]
-    return any(same_actor(actor, author) for author in (task.assigned_to, *fixers))
 
 
 def _line(text: str | None, what: str) -> str | None:
