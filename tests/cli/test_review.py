@@ -134,3 +134,13 @@ def test_a_rebuild_gives_the_same_snapshot(reviewed: CommandLine) -> None:
     assert 0 == reviewed("rebuild", "--all").status
     assert before == reviewed.tree()
     assert 0 == reviewed("doctor").status
+
+
+def test_reviewers_are_scored(reviewed: CommandLine) -> None:
+    reviewed("review", "fix", "LAT-1", "F2")
+    row = reviewed("review", "stats", "--json").data[0]
+    assert ("Reader", 1, 2, 1, 0, 2, None) == tuple(
+        row[key] for key in ("name", "reviews", "findings", "confirmed", "refuted", "unique", "cost_usd")
+    )
+    assert "m-1" in reviewed("review", "stats", "LAT-1", "--by", "model").out
+    assert reviewed("review", "stats", "--quiet").out.splitlines() == ["Reader"]

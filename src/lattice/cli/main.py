@@ -111,6 +111,7 @@ COMMANDS: Mapping[str, Entry] = {
     "review verify": Entry("lattice.cli.review_acts", "ReviewVerify", "Say that a fix was looked at", _REVIEWS),
     "review reopen": Entry("lattice.cli.review_acts", "ReviewReopen", "Bring a finding back", _REVIEWS),
     "review diff": Entry("lattice.cli.review", "ReviewDiff", "Say what is new, gone and still there", _REVIEWS),
+    "review stats": Entry("lattice.cli.review_stats", "ReviewStats", "Score the reviewers by what stood", _REVIEWS),
     "review schema": Entry("lattice.cli.review", "ReviewSchema", "Print the JSON schema of a review", _REVIEWS),
     "review import": Entry("lattice.cli.review_import", "ReviewImport", "Take over another tool's review", _REVIEWS),
     "worker list": Entry("lattice.cli.worker_definitions", "WorkerList", "List the workers there are", _WORKERS),

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 
 from lattice.commands.board import Board
 from lattice.core.actors import Actor
-from lattice.core.events import TaskEvent
+from lattice.core.events import ProcessCompleted, ProcessFailed, TaskEvent
 from lattice.core.record import Record
 from lattice.core.review_events import ReviewRecorded
 from lattice.core.reviews import life
 from lattice.core.reviews.coverage import Hunks
 from lattice.core.reviews.model import SEVERITIES, Review
+from lattice.core.reviews.scoreboard import Score, scoreboard
 from lattice.core.reviews.standing import STATES, UNSETTLED, RecordedReview, StandingFinding
 from lattice.core.task import Task, from_snapshot
 from lattice.core.workflow import check_choice
@@ -169,6 +170,20 @@ def difference(task: Task, before: str | None, after: str | None) -> Difference:
     was, now = set(one.found), set(other.found)
     parts = [tuple(f for f in task.findings if f.number in numbers) for numbers in (now - was, now & was, was - now)]
     return Difference(one, other, *parts)
+
+
+def scores(board: Board, ref: str | None, by: str) -> list[Score]:
+    """What each reviewer found, of a task or of the whole board; `by` is worker or model."""
+    tasks = list(reviewed_tasks(board, ref))
+    costs: dict[str, float] = {}
+    for task in tasks:
+        for event in board.store.history(task.id)[1]:
+            body = event.body
+            if isinstance(body, (ProcessCompleted, ProcessFailed)):
+                cost = (body.usage or {}).get("cost_usd")
+                if isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost >= 0:
+                    costs[body.run_id] = float(cost)
+    return scoreboard(tasks, costs, by)
 
 
 # Deciding
