@@ -16,6 +16,7 @@ from lattice.core.reviews.formats.reader import AUTO, BYTES_MAX, FORMATS
 from lattice.core.reviews.model import SEVERITIES, Finding, Review, Reviewer, to_json
 from lattice.errors import GitError, UsageError, ValidationError, choices
 from lattice.workers.reviews.anchoring import anchored
+from lattice.workers.reviews.coverage import covered
 from lattice.workers.worktrees.git import Repository
 
 STDIN = "-"
@@ -75,9 +76,10 @@ def _record(reading: Reading, args: argparse.Namespace, context: Context, repo: 
         raise UsageError("The report names no task, so one has to be given.", hint="Add --task LAT-1.")
     by = context.sign(args)
     sha = review.commit_sha
+    hunks = None
     if repo is not None and sha is not None and repo.commit(f"{sha}^{{commit}}") is not None:
-        review = anchored(review, repo, sha)
-    return record(context.board, review.task or "", review, by)
+        review, hunks = covered(repo, anchored(review, repo, sha))
+    return record(context.board, review.task or "", review, by, hunks=hunks)
 
 
 def _repository(folder: Path) -> Repository | None:

@@ -192,3 +192,13 @@ def test_a_fix_is_said_of_the_branch_s_commit(project: Project) -> None:
     assert git(project.root, "rev-parse", "work") == fixed["fixed_in"]
     project.review()
     assert "verified" == project("review", "findings", "LAT-1", "--status", "all")["data"][0]["state"]
+
+
+@pytest.mark.parametrize("commit", [["--commit", "work"], []])
+def test_an_imported_review_counts_where_it_says_what_it_is_of(project: Project, commit: list[str]) -> None:
+    project.policy(current=True)
+    report = project.root.parent / "report.json"
+    report.write_text(json.dumps({"verdict": "ready", "findings": []}), encoding="utf-8")
+    imported = project("review", "import", str(report), "--task", "LAT-1", "--reviewer", "Reader", *commit)
+    assert imported["ok"], imported
+    assert bool(commit) == project.passes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lattice.commands.board import Board
 from lattice.core.reviews.coverage import Diff, Hunks, hunks_of
+from lattice.core.reviews.model import Review
 from lattice.core.task import Task
 from lattice.workers.worktrees.git import Repository, git
 from lattice.workers.worktrees.span import base_of, head_of
@@ -26,6 +27,26 @@ def current_diff(board: Board, task: Task) -> Diff:
     return Diff(base, head, hunks_between(repo, base, head), task.own_branch, merged)
 
 
+def covered(repo: Repository, review: Review) -> tuple[Review, Hunks | None]:
+    """What a review of a commit covered, from where the commit left the default branch unless the review says so.
+
+    The review with the base in it; None where the repository has not what it was of. Raises GitError.
+    """
+    head = repo.commit(f"{review.commit_sha}^{{commit}}") if review.commit_sha else None
+    if head is None:
+        return review, None
+    named = review.base_sha
+    base = base_of(repo, head) if named is None else _named_base(repo, named)
+    if base is None:
+        return review, None
+    return review.replace(base_sha=base), hunks_between(repo, base, head)
+
+
 def hunks_between(repo: Repository, base: str, head: str) -> Hunks:
     """The hunks between two commits. Raises GitError."""
     return hunks_of(git([*_PATCH, base, head], cwd=repo.common_dir))
+
+
+def _named_base(repo: Repository, named: str) -> str | None:
+    """The commit that a review names as its base, or a tree: that of a root commit's diff is empty."""
+    return repo.commit(f"{named}^{{commit}}") or repo.commit(f"{named}^{{tree}}")
