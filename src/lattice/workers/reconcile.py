@@ -24,7 +24,7 @@ from lattice.workers.definitions.agents import TEAM
 from lattice.workers.ends import certificate as certificates
 from lattice.workers.ends.certificate import Found, judged_of
 from lattice.workers.ends.outcome import ERROR_CHARS_MAX, Outcome, outcome_of
-from lattice.workers.ends.outputs import keep_outputs, owed_of
+from lattice.workers.ends.outputs import REVIEW_ROLE, keep_outputs, owed_of
 from lattice.workers.ends.reported import claim_of, result_of
 from lattice.workers.processes.tree import kill_marked
 from lattice.workers.runs import RunFolder, RunSpec, host_name
@@ -35,6 +35,7 @@ from lattice.workers.worktrees.salvage import salvage
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lattice.workers.queueing.retries import Retry
+    from lattice.workers.reviews.ending import RunReview
 
 
 def mend(board: Board, folder: RunFolder, killed: Sequence[int] = (), by: str = "a later command") -> bool:
@@ -158,12 +159,14 @@ def record_end(board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome)
         return False
     branch = _branch_to_link(folder, spec)
     outcome, attached = with_outputs(board, folder, spec, outcome)
+    review = _review(board, folder, spec, outcome)
 
     def decide(task: Task) -> list[TaskEvent]:
         if task.run(spec.run_id) is None:
             return []  # The first end counts.
         retry = follow.events(task) if follow is not None else []
-        return [*attached, *branches.link(task, branch), outcome.body(task, spec), *retry]
+        reviewed = review.events(task) if review is not None else []
+        return [*attached, *reviewed, *branches.link(task, branch), outcome.body(task, spec), *retry]
 
     with _following(board, folder, spec, outcome) as follow:
         written = board.ledger.transact(spec.task_id, decide, by)
@@ -173,6 +176,15 @@ def record_end(board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome)
     if branch is None:
         _link_branch(board, spec, by)
     return bool(written.events)
+
+
+def _review(board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome) -> RunReview | None:
+    """The review that a run which succeeded has left; most runs leave none, and load nothing that could read one."""
+    if outcome.error is not None or not any(output.role == REVIEW_ROLE for output in spec.outputs):
+        return None
+    from lattice.workers.reviews.ending import review_of  # as above
+
+    return review_of(folder, spec, outcome.artifacts, board.ledger.new_id("rev"))
 
 
 def _following(

@@ -108,6 +108,7 @@ def test_a_review_of_the_commit_before_the_fix_says_nothing_of_the_fix(log: Log)
     [
         (None, READER, "base"),  # nobody knows what it covered
         (DIFF, LINTER, "base"),  # a tool finds its own kind of thing
+        (DIFF, Reviewer("Rules", None, "rules"), "base"),
         ({"other.py": ["d" * 16]}, READER, "later"),  # another span, in which the file is not
     ],
 )

@@ -27,7 +27,15 @@ from lattice.core.review_events import (
 )
 from lattice.core.reviews.coverage import ALL_FILES, Hunks
 from lattice.core.reviews.gate import is_author
-from lattice.core.reviews.model import SEVERITIES, Finding, MergedFinding, Review, finding_to_json, parse_finding
+from lattice.core.reviews.model import (
+    SEVERITIES,
+    Finding,
+    MergedFinding,
+    Review,
+    Reviewer,
+    finding_to_json,
+    parse_finding,
+)
 from lattice.core.reviews.model import reviewer_to_json as _named
 from lattice.core.reviews.similarity import Profile, likeness, profile
 from lattice.core.reviews.standing import FIXED, REFUTED, VERIFIED, WAIVED, StandingFinding
@@ -39,6 +47,7 @@ RECORD_BYTES_MAX = 1 << 20  # of one review in the log, whose lines end at 4 MiB
 TASK_FINDINGS_MAX = 1_000
 REASON_CHARS_MAX = 2_000
 _TEXTS_CHARS = (8_000, 2_000, 500, 100)
+_TOOLS = ("rules",)  # the kinds of reviewers that apply rules, and find nothing else
 _PEOPLE = ("human", "dashboard")
 
 
@@ -118,12 +127,16 @@ def _is_gone(task: Task, one: StandingFinding, review: Review, hunks: Hunks | No
         return False
     finders = {opinion.reviewer.name for opinion in one.opinions}
     # A tool finds its own kind of thing; a reader, who has a model or a way of reading, all there is to see.
-    if not any(who.model or who.kind or who.name in finders for who in review.reviewers):
+    if not any(_is_reader(who) or who.name in finders for who in review.reviewers):
         return False
     bases = {before.base_sha for before in task.reviews if before.review_id == one.last_review}
     if review.base_sha in bases:
         return True  # The same span: a file that is not in it any more is as it was before.
     return one.finding.file is not None and (one.finding.file in hunks or ALL_FILES in hunks)
+
+
+def _is_reader(who: Reviewer) -> bool:
+    return who.model is not None or who.kind not in (None, *_TOOLS)
 
 
 def _matches(known: Sequence[StandingFinding], found: Sequence[MergedFinding]) -> dict[int, int]:

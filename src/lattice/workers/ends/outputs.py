@@ -19,6 +19,7 @@ from lattice.workers.runs import OutputSpec, RunFolder, RunSpec
 READ_ATTEMPTS = 2
 """A success without its output is a false one, and what a disk refuses once it often gives the next time."""
 
+REVIEW_ROLE = "review"
 VALIDATED_BYTES_MAX = 16 << 20
 
 

@@ -1,0 +1,47 @@
+"""A run whose output is a review: recorded on the task in the same act as the run's end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lattice.core.review_events import ReviewRecorded
+from tests.workers.conftest import Bench
+
+OUTPUTS = {"findings": {"role": "review", "path": "review.json", "required": True}}
+FINDING = {"severity": "blocker", "title": "The page is blank", "file": "README.md", "line": 1, "status": "confirmed"}
+REVIEW = {"verdict": "not_ready", "findings": [FINDING], "reviewers": [{"name": "Ann"}, {"name": "Bob", "model": "m"}]}
+
+
+def leave(bench: Bench, text: str) -> None:
+    bench.worker(f"cat > \"$LATTICE_OUTPUT_DIR/review.json\" <<'END'\n{text}\nEND", outputs=OUTPUTS)
+
+
+def test_its_findings_are_the_task_s_and_its_reviewer_is_the_worker(bench: Bench) -> None:
+    leave(bench, json.dumps(REVIEW))
+    run = bench.start()
+    seen = bench.finished(run)
+    assert "succeeded" == seen.state
+    [event] = bench.events("review_recorded")
+    assert isinstance(event.body, ReviewRecorded)
+    task = bench.board.store.task(seen.task_id)
+    assert (["F1"], ["README.md"]) == (
+        [one.name for one in task.findings],
+        list({one.finding.file for one in task.findings}),
+    )
+    [reviewer] = task.reviews[0].reviewers  # whoever it names
+    assert (seen.worker, seen.run_id) == (reviewer.name, reviewer.run_id)
+    assert seen.artifact_ids == event.body.artifact_ids
+    assert (seen.commit_sha, True) == (event.body.commit_sha, event.body.hunks is not None)
+    [end] = bench.ends(run)
+    assert (event.batch or (0,))[0] < (end.batch or (0,))[0]  # one act
+
+
+@pytest.mark.parametrize("text", ['{"verdict": "ready", "findings": [{"title": "\\ud800"}]}', '{"findings": 3}', "{"])
+def test_what_is_no_review_keeps_no_run_from_its_end(bench: Bench, text: str) -> None:
+    leave(bench, text)
+    run = bench.start()
+    assert "succeeded" == bench.finished(run).state
+    assert [] == bench.events("review_recorded")
+    assert 1 == len(bench.ends(run))
