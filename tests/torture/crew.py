@@ -20,7 +20,7 @@ from lattice.workers.ends import overdue
 from lattice.workers.worktrees import git as git_module
 from tests.conftest import git
 from tests.torture.breaks import BREAKS, put
-from tests.torture.inject import TOP
+from tests.torture.inject import guard_text
 from tests.torture.site import Site
 
 GIT_LIMIT_S = 2.0
@@ -150,10 +150,5 @@ def install(broken: tuple[str, ...]) -> None:
         return communicate(process, data, subcommand, min(timeout_s, GIT_LIMIT_S))
 
     put(git_module, "_communicate", limited)
-    put(
-        handover,
-        "_BOOT",
-        f"import sys; sys.path.insert(0, sys.argv.pop(1)); sys.path.insert(0, {str(TOP)!r}); "
-        "from lattice.workers.guard import main; from tests.torture.crew import install; "
-        f"install({broken!r}); main(sys.argv[1:])",
-    )
+    first = f"from tests.torture.crew import install; install({broken!r})"
+    put(handover, "_BOOT", guard_text(first))

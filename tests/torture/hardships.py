@@ -16,7 +16,7 @@ from lattice.workers import control, handover, launch
 from lattice.workers.runs import open_runs
 from tests.torture.arena import Finding, forked, settle
 from tests.torture.breaks import BREAKS, put
-from tests.torture.inject import TOP
+from tests.torture.inject import guard_text
 from tests.torture.mounts import CLONE_NEWNS, CLONE_NEWTIME, NotPermitted, image, mount, mounted, unshare
 from tests.torture.site import ANN, TASK, Site, wrongs
 from tests.torture.victims import Victims
@@ -157,13 +157,10 @@ def _moved(clock: Callable[[], float], by: float) -> Callable[[], float]:
 
 def guarded_by(broken: Sequence[str] = (), clock: float = 0.0) -> None:
     """Put this process, a starter, under the breaks, and the guards it starts too, on a clock of their own."""
-    more = f"from tests.torture.hardships import install; install({clock!r}); " if clock else ""
-    breaks = f"from tests.torture.breaks import BREAKS; [BREAKS[name]() for name in {tuple(broken)!r}]; "
-    boot = (
-        f"import sys; sys.path.insert(0, sys.argv.pop(1)); sys.path.insert(0, {str(TOP)!r}); "
-        f"from lattice.workers.guard import main; {breaks if broken else ''}{more}main(sys.argv[1:])"
-    )
-    put(handover, "_BOOT", boot)
+    first = f"from tests.torture.breaks import BREAKS; [BREAKS[name]() for name in {tuple(broken)!r}]"
+    if clock:
+        first += f"; from tests.torture.hardships import install; install({clock!r})"
+    put(handover, "_BOOT", guard_text(first))
     for name in broken:
         BREAKS[name]()
 

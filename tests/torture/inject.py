@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -61,10 +62,16 @@ class Orders(Record):
 
 def boot_text(orders: Orders, pids: Mapping[str, int]) -> str:
     """The text with which `handover` is to start the guard."""
+    return guard_text(
+        f"from tests.torture.inject import install; install({orders.encode()!r}, 'guard', {dict(pids)!r})"
+    )
+
+
+def guard_text(first: str) -> str:
+    """The text with which `handover` is to start a guard, to do this first. It has no site, which the tests need."""
     return (
-        f"import sys; sys.path.insert(0, sys.argv.pop(1)); sys.path.insert(0, {str(TOP)!r}); "
-        "from lattice.workers.guard import main; from tests.torture.inject import install; "
-        f"install({orders.encode()!r}, 'guard', {dict(pids)!r}); main(sys.argv[1:])"
+        f"import sys; sys.path.insert(0, sys.argv.pop(1)); sys.path.extend({[str(TOP), *sys.path[1:]]!r}); "
+        f"{first}; from lattice.workers.guard import main; main(sys.argv[1:])"
     )
 
 
