@@ -10,7 +10,7 @@
       "schema_version": 2
     }
 
-TIMES are the change times of the two folders of logs, SIZE is the length of the body, SUMS is a CRC-32
+TIMES are the change times and sizes of the two folders of logs, SIZE is the length of the body, SUMS is a CRC-32
 of each BLOCK bytes of the body, and CRC is that of the tail without it. A new entry takes the tail's
 place and a new tail follows, in one write; the running sum of the last block is carried on from the
 tail before, so that nobody reads the body to add to it.

@@ -1,7 +1,7 @@
 """Short ids on disk: `ids.json`, a cache of what the events say.
 
-It is fresh while its mark still stands: the change times of the two folders of logs (a log that git
-brought or took away changes its folder), and sums of what it holds. Otherwise the logs it does not know
+It is fresh while its mark still stands: the change times and sizes of the two folders of logs (a log that
+git brought or took away changes its folder), and sums of what it holds. Otherwise the logs it does not know
 are read, and no others; what is off is not believed at all. How it is written, and what of it a lookup
 and a new entry read, is in `ids_file`: neither grows with the board.
 """
@@ -236,7 +236,16 @@ def _folders(board: StrPath) -> tuple[str, str]:
 
 
 def _folder_times(board: StrPath) -> str:
-    return ":".join([str(_changed_at(folder)) for folder in _folders(board)])
+    return ":".join([_look_of(folder) for folder in _folders(board)])
+
+
+def _look_of(folder: str) -> str:
+    """Its change time and its size: after a power cut btrfs may have a synced log in it, and the time from before."""
+    try:
+        found = os.stat(folder)
+    except FileNotFoundError:
+        return "0"
+    return f"{found.st_mtime_ns}.{found.st_size}"
 
 
 def _numbers_given_out(data: bytes) -> dict[str, int]:
