@@ -55,8 +55,8 @@ docs: $(READY) ## write docs/reference/ from the code
 demo: $(READY) ## a board, a worker and its review, in a throw-away repository
 	@$(PY) tools/demo.py
 
-torture: $(READY) ## the long form of the fault-injection tests
-	@$(PY) tools/torture.py --full
+torture: $(READY) ## the long form of the fault-injection tests; ARGS=--write-page puts the figures on their page
+	@$(PY) tools/torture.py --full $(ARGS)
 	@PROPERTIES=deep $(PY) -m pytest -q -o faulthandler_timeout=3600 tests/properties/test_board.py
 
 bench: $(READY) ## the figures of docs/explanation/performance.md, beside other tools; ARGS='--list' names them

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.torture.arena import Finding
 from tests.torture.campaign import PARTS, Campaign
+from tools import torture_page
 
 PROMISES = {
     "power": "P1",
@@ -59,7 +60,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, help="how many runs the soak makes (default: 100; 500 with --full)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trials at a time (default: the cores)")
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
-    args = parser.parse_args(words)
+    parser.add_argument("--write-page", action="store_true", help="put the figures on docs/explanation/reliability.md")
+    given = sys.argv[1:] if words is None else words
+    args = parser.parse_args(given)
     share = 1.0 if args.all else SHARE_FULL if args.full else SHARE_SHORT
     for name in [name for name in os.environ if name.startswith(("LATTICE_", "GIT_"))]:
         del os.environ[name]
@@ -69,12 +72,19 @@ def main(words: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     campaign = Campaign(folder, share=share, seed=args.seed, jobs=args.jobs, soaked=args.runs)
     findings: list[Finding] = []
+    ran: dict[str, dict[str, Any]] = {}
     for part in [args.only] if args.only else PARTS:
+        first, begun = len(findings), time.monotonic()
         for finding in campaign.part(part):
             findings.append(finding)
             _progress(part, findings, began)
             if args.seconds and time.monotonic() - began > args.seconds:
                 break
+        took_s = round(time.monotonic() - begun, 1)
+        repeat = torture_page.command(part, given)
+        ran[part] = {"command": repeat, "seconds": took_s, "figures": _figures(findings[first:])}
+    if args.write_page:
+        torture_page.write(ran)
     wrong = [finding for finding in findings if finding.violations]
     if not wrong:
         shutil.rmtree(folder, ignore_errors=True)
@@ -107,14 +117,20 @@ def _figures(findings: Iterable[Finding]) -> list[dict[str, Any]]:
             {
                 "promise": PROMISES.get(group, ""),
                 "what": group,
-                "faults": sum(int((finding.seen or {}).get("faults", finding.met)) for finding in members),
+                "faults": sum(_faults(finding) for finding in members),
                 "not met": sum(not finding.met for finding in members),
                 "violations": sum(bool(finding.violations) for finding in members),
                 "healed_s": round(statistics.median(healed), 4) if healed else None,
                 "healed_s_max": round(max(healed), 4) if healed else None,
+                "more": torture_page.more(finding.seen for finding in members),
             }
         )
     return rows
+
+
+def _faults(finding: Finding) -> int:
+    seen = finding.seen or {}
+    return next((int(seen[name]) for name in ("faults", "kills", "cuts") if name in seen), int(finding.met))
 
 
 def _print(table: Sequence[dict[str, Any]], began: float) -> None:

@@ -24,7 +24,9 @@ CUTS, CUTS_A_DISK, TOOTH_CUTS = 3_334, 20, 8  # of which `--full` makes 1,000
 SOAKED, SOAKED_MIN = 1_667, 12  # of which `--full` makes 500
 ACTS = 3.4  # times the share: with the board in memory they are cheap
 HARDSHIPS = 10
-EVERY_BYTE = 0.3  # from this share on every byte is damaged in one way or other; a share of 1: in every way
+LONG = 0.3  # From this share on every byte is damaged, in one way or other (a share of 1: in every way), and:
+WRITTEN, WRITTEN_A_BOARD, WRITTEN_SHORT = 100_000, 2_000, 30_000
+ROUNDS = 1_000
 _TOOTH_SETTLED_S = 3.0  # what a break leaks stays for good: no use in waiting as long as for a sound run
 
 
@@ -127,8 +129,9 @@ class Campaign:
         for trials in everything:
             for trial in self._some(trials):
                 yield partial(runs.run_trial, trial, site, self._new())
-        for _ in range(max(1, round(20 * self._share))):
+        for _ in range(ROUNDS if self._share >= LONG else max(1, round(20 * self._share))):
             yield partial(runs.race_of_starters, site, self._new())
+        for _ in range(max(1, round(20 * self._share))):
             yield partial(runs.known_dead, site, self._new())
 
     def _git(self) -> Iterator[Job]:
@@ -138,8 +141,9 @@ class Campaign:
 
     def _writers(self) -> Iterator[Job]:
         shelf = self._shelf(torn=False)
-        for number in range(max(1, round(8 * self._share))):
-            operations = max(200, round(1500 * self._share))
+        left = WRITTEN if self._share >= LONG else max(200, round(WRITTEN_SHORT * self._share))
+        for number in range(-(-left // WRITTEN_A_BOARD)):
+            operations = min(left, WRITTEN_A_BOARD)
             yield partial(storage.writers, shelf, self._new(), self._seed + number, operations)
 
     def _corruption(self) -> Iterator[Job]:
@@ -150,7 +154,7 @@ class Campaign:
         for path, good in sorted(corruption.files(site).items()):
             damages = [one for turn in range(turns) for one in damage.of_bytes(good, self._seed + turn)]
             damages += damage.of_lines(good)
-            some = damages if self._share >= EVERY_BYTE else self._some(damages)
+            some = damages if self._share >= LONG else self._some(damages)
             for trial in corruption.parts(corruption.Trial(path, tuple(some))):
                 yield partial(corruption.run_trial, trial, site, self._new())
 

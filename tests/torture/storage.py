@@ -166,7 +166,7 @@ def _first(board: Board) -> str:
 # --- many at once ---------------------------------------------------------------------------------
 
 
-def writers(shelf: Shelf, folder: Path, seed: int, operations: int, processes: int = 4) -> Finding:
+def writers(shelf: Shelf, folder: Path, seed: int, operations: int, processes: int = 8) -> Finding:
     """Concurrent writers that are killed at random, until so many events were acknowledged. Runs in an arena.
 
     The kills are drawn by the seed and paced by acknowledgements; how the kernel interleaves the rest is its own.
