@@ -51,9 +51,8 @@ def table(parts: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [_line(row, run) for row, run in rows]
     faults, wrong = (sum(row[key] for row, _ in rows) for key in ("faults", "violations"))
     machines = sorted({f"{run['on']}, commit {run['commit']}, {run['date']}" for run in parts.values()})
-    together = (
-        f"{faults:,} faults, {wrong} violations, {sum(run["seconds"] for run in parts.values()) / 60:.1f} minutes."
-    )
+    minutes = sum(run["seconds"] for run in parts.values()) / 60
+    together = f"{faults:,} faults, {wrong} violations, {minutes:.1f} minutes."
     return "\n".join([*HEAD, *lines, "", f"Together: {together}", "", *(f"- {machine}" for machine in machines)])
 
 
