@@ -154,6 +154,7 @@ def plan_of(
         retries=definition.retries,
         agent=agent.spec if agent else None,
         parent=parent,
+        review_kind=definition.review_kind,
     )
     given = handover.given_to(spec, folder)
     environment = child_environment(environ, definition.env.replace(set=spec.env_set), given)

@@ -182,9 +182,12 @@ def _review(board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome) ->
     """The review that a run which succeeded has left; most runs leave none, and load nothing that could read one."""
     if outcome.error is not None or not any(output.role == REVIEW_ROLE for output in spec.outputs):
         return None
+    if spec.parent is not None:
+        return None  # Its team gives the review: theirs, merged.
     from lattice.workers.reviews.ending import review_of  # as above
 
-    return review_of(folder, spec, outcome.artifacts, board.ledger.new_id("rev"))
+    model = (outcome.certificate or {}).get("model")
+    return review_of(folder, spec, outcome.artifacts, board.ledger.new_id("rev"), model)
 
 
 def _following(

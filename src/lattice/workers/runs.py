@@ -108,6 +108,7 @@ class RunSpec(Record):
     limited: int = 0  # how many runs before it, in a row, met a rate limit
     agent: AgentSpec | None = None
     parent: str | None = None  # the run of the team that it belongs to
+    review_kind: str | None = None  # what kind of review it gives
 
     def encode(self) -> bytes:
         """As `spec.json`."""

@@ -14,14 +14,12 @@ from lattice.core.reviews.formats import reader
 from lattice.core.reviews.model import MergedFinding, Report, Review, Reviewer
 from lattice.core.task import Task
 from lattice.errors import LatticeError
+from lattice.workers.definitions.agents import TEAM
 from lattice.workers.ends.outputs import REVIEW_ROLE
 from lattice.workers.reviews.anchoring import anchored
 from lattice.workers.reviews.coverage import covered
 from lattice.workers.runs import RunFolder, RunSpec
 from lattice.workers.worktrees.git import Repository
-
-SELF_NAMED = frozenset({"team"})
-"""Engines whose review names its reviewers by itself: it was put together by Lattice, out of runs of their own."""
 
 
 class RunReview(Record):
@@ -47,27 +45,32 @@ class RunReview(Record):
         )
 
 
-def review_of(folder: RunFolder, spec: RunSpec, kept: Sequence[tuple[str, str]], review_id: str) -> RunReview | None:
+def review_of(
+    folder: RunFolder, spec: RunSpec, kept: Sequence[tuple[str, str]], review_id: str, model: str | None
+) -> RunReview | None:
     """The review among the outputs that were kept; None where none can be read, and the run's notes say why.
 
-    An agent does not name its reviewers: it could name as many as a gate asks for.
+    `model` is what the agent said it was. An agent does not name its reviewers: it could name as many as a gate
+    asks for.
     """
     artifacts = {name: artifact_id for artifact_id, name in kept}
     for output in spec.outputs:
         if output.role == REVIEW_ROLE and output.name in artifacts and output.path.endswith(".json"):
             try:
-                return _read(folder, spec, folder.out / output.path, artifacts, review_id)
+                return _read(folder, spec, folder.out / output.path, artifacts, review_id, model)
             except LatticeError as why:
                 folder.note(f"the output {output.name} was not recorded as a review: {why}")
     return None
 
 
-def _read(folder: RunFolder, spec: RunSpec, path: Path, artifacts: Mapping[str, str], review_id: str) -> RunReview:
+def _read(
+    folder: RunFolder, spec: RunSpec, path: Path, artifacts: Mapping[str, str], review_id: str, model: str | None
+) -> RunReview:
     roots = tuple(root for root in (spec.worktree, spec.repo_top) if root is not None)
     reading = reader.read(read_payload(path).data, "json", by=Reviewer(spec.process_type), roots=roots)
     review = reading.review.replace(commit_sha=spec.commit_sha, base_sha=spec.base_sha)
-    if spec.engine not in SELF_NAMED:
-        review = _by_run(review, spec)
+    if spec.engine != TEAM:  # That of a team was put together by Lattice, out of runs of their own.
+        review = _by_run(review, spec, model)
     hunks = None
     if spec.repo_top is not None and spec.commit_sha is not None:
         try:
@@ -80,9 +83,9 @@ def _read(folder: RunFolder, spec: RunSpec, path: Path, artifacts: Mapping[str, 
     return RunReview(whole, review_id, spec.run_id, tuple(artifacts.values()), hunks, left_out)
 
 
-def _by_run(review: Review, spec: RunSpec) -> Review:
-    """The review as that of the one who ran, whoever it names; its model and kind are as it says."""
+def _by_run(review: Review, spec: RunSpec, model: str | None) -> Review:
+    """The review as that of the one who ran, whoever it names; its model and kind as it says where nobody knows."""
     said = review.reviewers[0] if review.reviewers else Reviewer(spec.process_type)
-    who = Reviewer(spec.process_type, said.model, said.kind, spec.run_id)
+    who = Reviewer(spec.process_type, model or said.model, spec.review_kind or said.kind, spec.run_id)
     findings = tuple(MergedFinding(one.finding, (Report(who, one.finding),)) for one in review.findings)
     return review.replace(reviewers=(who,), findings=findings)

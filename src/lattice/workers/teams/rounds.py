@@ -6,23 +6,19 @@ import threading
 from collections.abc import Callable, Mapping
 
 from lattice.commands.board import Board
-from lattice.core.codec import BadLine, parse
-from lattice.core.json_schema import problem_with
-from lattice.core.reviews.model import Absent, Review, Reviewer, parse_review
-from lattice.core.reviews.schema import SCHEMA
+from lattice.core.reviews.model import Absent, Review, Reviewer
 from lattice.errors import LatticeError
 from lattice.ledger import Signature
-from lattice.store.files import disk
 from lattice.workers import control, launch
 from lattice.workers.definitions.definition import Definition
 from lattice.workers.overview import RunView
 from lattice.workers.queueing import queue
+from lattice.workers.reviews.reading import review_in
 from lattice.workers.runs import RunFolder, RunSpec, open_runs
 
 LOOK_S = 0.2
 """How often the ends are counted, and members that wait in the queue get their turn."""
 
-REVIEW_BYTES_MAX = 16 << 20
 END_S = 60.0
 """How much longer than its grace a member may take to end, before its team does."""
 
@@ -40,7 +36,7 @@ class Round:
         self._spec = spec
         self._environ = environ
         self._by = by
-        self._members: list[tuple[str, Definition, str]] = []  # name, definition, run
+        self._members: list[tuple[str, str]] = []  # name, run
         self._ended: list[control.Ended] = []
 
     def start(self, members: tuple[tuple[str, Definition], ...], suffix: str) -> None:
@@ -52,7 +48,7 @@ class Round:
                 self.absent = (*self.absent, Absent(name, why.message))
                 print(f"{name}: not started: {why.message}", flush=True)
                 continue
-            self._members.append((name, definition, run_id))
+            self._members.append((name, run_id))
             self._ended.append(control.Ended(RunFolder(self._board.folder, run_id)))
             print(f"{name}: {run_id}", flush=True)
 
@@ -63,18 +59,18 @@ class Round:
             if ended != before:
                 told(ended, len(self._ended))
                 before = ended
-            if any(RunFolder(self._board.folder, run_id).waits() for _, _, run_id in self._members):
+            if any(RunFolder(self._board.folder, run_id).waits() for _, run_id in self._members):
                 queue.move(self._board, self._environ)
             pause.wait(LOOK_S)
-        for name, definition, run_id in self._members:
-            self._gather(name, definition, control.finish(self._board, run_id))
+        for name, run_id in self._members:
+            self._gather(name, control.finish(self._board, run_id))
 
     def stop(self, reason: str) -> None:
         """Have those that go on ended, and wait for it."""
-        left = [run_id for (_, _, run_id), ended in zip(self._members, self._ended, strict=True) if not ended.wait(0)]
+        left = [run_id for (_, run_id), ended in zip(self._members, self._ended, strict=True) if not ended.wait(0)]
         for run_id in left:
             control.stop(self._board, run_id, reason, self._by)
-        for (_, _, run_id), ended in zip(self._members, self._ended, strict=True):
+        for (_, run_id), ended in zip(self._members, self._ended, strict=True):
             if run_id in left:
                 ended.wait()
                 control.finish(self._board, run_id)
@@ -85,11 +81,11 @@ class Round:
         launch.start(self._board, prepared, self._by)
         return prepared.spec.run_id
 
-    def _gather(self, name: str, definition: Definition, run: RunView) -> None:
+    def _gather(self, name: str, run: RunView) -> None:
         if run.state != "succeeded":
             self.absent = (*self.absent, Absent(name, f"{run.state}: {run.error or 'no reason is known'}"))
             return
-        review = _review_of(RunFolder(self._board.folder, run.run_id), name, definition, run)
+        review = _review_of(RunFolder(self._board.folder, run.run_id), name, run)
         if isinstance(review, Review):
             self.reviews = (*self.reviews, review)
         else:
@@ -108,21 +104,13 @@ def stop_members(board: Board, parent: RunSpec, by: Signature, *, wait: bool) ->
         control.Ended(folder).wait(spec.grace_s + END_S)
 
 
-def _review_of(folder: RunFolder, name: str, definition: Definition, run: RunView) -> Review | str:
+def _review_of(folder: RunFolder, name: str, run: RunView) -> Review | str:
     """The review that the run left; else why there is none to be read."""
-    output = next((one for one in definition.outputs if one.path.endswith(".json") and one.role == "review"), None)
-    if output is None:
-        return "its definition names no output of JSON with the role review"
-    path = folder.out / output.path
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > REVIEW_BYTES_MAX:
-        return f"{output.path} cannot be read"
-    try:
-        shape = parse(disk.read(path) or b"")
-    except BadLine as off:
-        return f"{output.path}: {off}"
-    if (problem := problem_with(shape, SCHEMA)) is not None:
-        return f"{output.path} is no review: {problem}"
-    by = Reviewer(name, run.model or definition.model, definition.review_kind, run.run_id)
-    # A member speaks for itself: what it says of who found what is not believed.
-    plain = [{key: value for key, value in one.items() if key != "found_by"} for one in shape["findings"]]
-    return parse_review({**shape, "findings": plain, "reviewers": [], "reviewer": None}, by)
+    spec = folder.spec()
+    if spec is None:
+        return "its spec.json cannot be read"
+    return review_in(folder, spec, Reviewer(name, run.model or _model(spec), spec.review_kind, run.run_id))
+
+
+def _model(spec: RunSpec) -> str | None:
+    return spec.agent.model if spec.agent is not None else None

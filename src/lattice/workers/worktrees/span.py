@@ -23,11 +23,12 @@ def head_of(repo: Repository, task: Task, commit: str | None = None) -> str:
 def base_of(repo: Repository, head: str, *, base: str | None = None, against: str | None = None) -> str:
     """`base`, else where head left the branch `against` (the default one), else head's parent, else the empty tree.
 
-    A head that lies on its base has nothing between the two: then its parent shows what it changed.
+    The empty tree may be named, too: all of a root commit is new. A head that lies on its base has nothing
+    between the two: then its parent shows what it changed.
     Raises NotFound, GitError.
     """
     if base is not None:
-        return repo.resolve(base)
+        return base if base == repo.empty_tree() else repo.resolve(base)
     branch = against or repo.default_branch()
     if branch is not None:
         meeting = repo.merge_base(head, repo.resolve(branch))
