@@ -7,6 +7,7 @@ import json
 import pytest
 
 from lattice.core.review_events import ReviewRecorded
+from lattice.workers.reviews.ending import review_of
 from tests.workers.conftest import Bench
 
 OUTPUTS = {"findings": {"role": "review", "path": "review.json", "required": True}}
@@ -45,3 +46,18 @@ def test_what_is_no_review_keeps_no_run_from_its_end(bench: Bench, text: str) ->
     assert "succeeded" == bench.finished(run).state
     assert [] == bench.events("review_recorded")
     assert 1 == len(bench.ends(run))
+
+
+def test_a_review_of_a_plan_covers_no_diff(bench: Bench) -> None:
+    leave(bench, json.dumps(REVIEW | {"kind": "Plan"}))
+    run = bench.start()
+    bench.finished(run)
+    spec = run.spec()
+    assert spec is not None
+    kept = (("art_1", "findings"),)
+    diff = review_of(run, spec, kept, "rev_1", "m-2")
+    assert diff is not None
+    assert diff.hunks is not None
+    plan = review_of(run, spec.replace(review_kind="Plan"), kept, "rev_1", "m-2")
+    assert plan is not None
+    assert (None, "m-2", "Plan") == (plan.hunks, plan.review.reviewers[0].model, plan.review.reviewers[0].kind)

@@ -21,6 +21,9 @@ from lattice.workers.reviews.coverage import covered
 from lattice.workers.runs import RunFolder, RunSpec
 from lattice.workers.worktrees.git import Repository
 
+PLAN = "plan"
+"""The kind of a review that read no diff."""
+
 
 class RunReview(Record):
     """A review, ready to be recorded. What can take long or fail was done before the task's lock."""
@@ -72,7 +75,8 @@ def _read(
     if spec.engine != TEAM:  # That of a team was put together by Lattice, out of runs of their own.
         review = _by_run(review, spec, model)
     hunks = None
-    if spec.repo_top is not None and spec.commit_sha is not None:
+    of_plan = (spec.review_kind or "").casefold() == PLAN
+    if spec.repo_top is not None and spec.commit_sha is not None and not of_plan:
         try:
             repo = Repository.discover(Path(spec.repo_top))
             review, hunks = covered(repo, anchored(review, repo, spec.commit_sha, roots))
