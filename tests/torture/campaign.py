@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from tests.torture import acts, corruption, damage, decisions, hardships, power, runs, soak, storage, strangers
 from tests.torture.arena import SETTLED_WITHIN_S, Finding, contained
-from tests.torture.inject import Fault, Role
+from tests.torture.inject import Fault, Kind, Role
 from tests.torture.mounts import KINDS
 from tests.torture.site import Site
 
@@ -119,6 +119,9 @@ class Campaign:
             everything.append(list(runs.single_faults(worker, calls, ("kill before", "kill after"))))
             everything.append(list(runs.single_faults(worker, calls, ("enospc", "eio"))))
             everything.append(list(runs.double_faults(worker, calls)))
+        for worker in ("Coder", "Prepared"):  # a branch of its own; a setup, and what is cached of it
+            every: tuple[Kind, ...] = ("kill before", "kill after", "enospc", "eio")
+            everything.append(list(runs.single_faults(worker, self._calls(site, worker), every)))
         supervised = self._calls(site, "Busy")["supervisor"]
         for at in (supervised // 4, supervised // 2, supervised * 3 // 4):
             role: Role

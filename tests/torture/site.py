@@ -35,7 +35,25 @@ SCRIPTS = {
     ),
     "Gated": 'read -r _ < "$LATTICE_MAIN_CHECKOUT/gate"\necho done > "$LATTICE_OUTPUT_DIR/review.md"',
 }
-PLAIN: dict[str, tuple[str, Mapping[str, object]]] = {name: (script, {}) for name, script in SCRIPTS.items()}
+COMMITTED = (
+    'echo "$LATTICE_RUN_ID" > work.txt\ngit add work.txt\n'
+    'git -c user.name=A -c user.email=a@b commit --quiet --message "$LATTICE_RUN_ID"\n'
+    'echo done > "$LATTICE_OUTPUT_DIR/review.md"'
+)
+PLAIN: dict[str, tuple[str, Mapping[str, object]]] = {
+    **{name: (script, {}) for name, script in SCRIPTS.items()},
+    "Coder": (COMMITTED, {"branch": "lattice/{short_id}/{run}"}),
+    "Prepared": (
+        'test "$(cat deps/made)" = made && echo done > "$LATTICE_OUTPUT_DIR/review.md"',
+        {
+            "setup": {
+                "run": [["sh", "-c", "mkdir -p deps && echo made > deps/made"]],
+                "cache": ["deps"],
+                "key": ["workers/prepared.sh"],
+            }
+        },
+    ),
+}
 
 
 class Site(Record):
@@ -154,8 +172,11 @@ def _says(path: Path, text: str) -> bool:
 
 
 def _not_kept(site: Site, run: RunFolder) -> list[str]:
-    """A change in a worktree that was there before the output was, has to be under its ref, or set aside."""
+    """What an engine made before its output was there has to be kept: a commit, or a change in the worktree."""
     spec = run.spec()
+    if spec is not None and spec.process_type == "Coder" and _says(run.out / "review.md", REVIEW):
+        subjects = git(site.root, "log", "--all", "--format=%s").split()
+        return [] if run.run_id in subjects else [f"the commit of {run.run_id} is under no ref"]
     if spec is None or spec.process_type != "Busy" or not _says(run.out / "review.md", REVIEW):
         return []
     if list(site.folder.glob(f"state/lattice/worktrees/*/kept/{run.run_id}/changed.txt")):
