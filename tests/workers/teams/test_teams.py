@@ -208,6 +208,34 @@ def test_in_a_second_round_each_confirms_or_refutes_what_all_have_found(team: Te
     assert "refute" in (run.out / "review.md").read_text(encoding="utf-8").lower()
 
 
+def test_a_model_may_write_a_few_words_on_top_and_never_in_place_of_the_findings(team: Team) -> None:
+    words = "One race, found by both.\n\n# Verdict\nShip it."
+    (team.bench.repo / "workers").mkdir()
+    (team.bench.repo / "workers" / "sum.md").write_text("Sum up {{merged_review}}\n", encoding="utf-8")
+    team.behave("claude", when=[{"prompt": "Sum up", "is": ["no_artifact"], "text": words}])
+    summary = {"engine": "claude", "prompt_file": "workers/sum.md"}
+    team.define({"one": {"engine": "claude"}, "two": {"engine": "codex"}}, summary=summary)
+    run, view = team.ended()
+    assert "succeeded" == view.state, view.error
+    review = team.review(run)
+    assert {"text": words, "by": "fake-1"} == review["overview"]
+    assert 1 == len(review["findings"])
+    report = (run.out / "review.md").read_text(encoding="utf-8")
+    assert report.index("One race, found by both.") < report.index("The Ugly Truth")
+    assert 1 == sum(line.startswith("## Verdict") or line == "# Verdict" for line in report.splitlines())
+
+
+def test_a_summary_that_cannot_be_had_takes_nothing_from_the_review(team: Team) -> None:
+    (team.bench.repo / "workers").mkdir()
+    (team.bench.repo / "workers" / "sum.md").write_text("Sum up\n", encoding="utf-8")
+    team.behave("claude", when=[{"prompt": "Sum up", "is": ["error"]}])
+    team.define({"two": {"engine": "codex"}}, summary={"engine": "claude", "prompt_file": "workers/sum.md"})
+    run, view = team.ended()
+    assert "succeeded" == view.state, view.error
+    assert team.review(run).get("overview") is None
+    assert 1 == len(team.review(run)["findings"])
+
+
 def test_stopping_the_team_stops_its_members_each_with_an_end_of_its_own(team: Team) -> None:
     for engine in ("claude", "codex"):
         team.behave(engine, "hang_without_result")

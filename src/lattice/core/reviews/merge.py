@@ -55,6 +55,8 @@ def merge(reviews: Iterable[Review]) -> Review:
         date=max((review.date for review in given if review.date), default=None),
         kind=_kinds(given),
         summary=united_summary(said),
+        # Of one set of findings: it says nothing of another.
+        overview=given[0].overview if len({review.overview for review in given}) == 1 else None,
         said=said,
         will_break=_lines(given, lambda review: review.will_break),
         missing=_lines(given, lambda review: review.missing),

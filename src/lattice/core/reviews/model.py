@@ -147,6 +147,7 @@ class Review(Record):
     checks: tuple[Check, ...] = ()
     absent: tuple[Absent, ...] = ()
     said: tuple[Said, ...] = ()  # of a merge: the summaries that `summary` unites
+    overview: Said | None = None  # what a model makes of the findings: on top of them, never in their place
 
     @property
     def reports(self) -> tuple[Report, ...]:
@@ -205,6 +206,7 @@ def parse_review(shape: Mapping[str, Any], by: Reviewer) -> Review:
     said = shape.get("reviewer")
     by = by.replace(name=said) if isinstance(said, str) and not by.name else by
     named = tuple(parse_reviewer(one) for one in shape.get("reviewers", ()))
+    overview = shape.get("overview")
     return Review(
         reviewers=named or (by,),
         findings=tuple(_merged(one, by) for one in shape["findings"][:FINDINGS_MAX]),
@@ -221,6 +223,7 @@ def parse_review(shape: Mapping[str, Any], by: Reviewer) -> Review:
         checks=tuple(_check(one) for one in shape.get("checks", ())[:LINES_MAX]),
         absent=tuple(Absent(one["name"], _text(one.get("reason"))) for one in shape.get("absent", ())),
         said=tuple(Said(_text(one["text"]), one.get("by")) for one in shape.get("said", ())),
+        overview=Said(_text(overview["text"]), overview.get("by")) if overview is not None else None,
     )
 
 

@@ -58,6 +58,9 @@ def _header(review: Review) -> Iterator[str]:
 
 
 def _overview(review: Review, standing: Sequence[MergedFinding]) -> Iterator[str]:
+    if review.overview is not None:
+        yield f"**Overview** (by {prose(review.overview.by or 'a model')}, from the findings below)"
+        yield from (unopened(_text(review.overview.text, "")), "")
     yield "**The Ugly Truth**"
     if len(review.said) > 1:
         # Each as one item: what one says can then not pass for what another does.

@@ -102,6 +102,12 @@ SCHEMA: dict[str, Any] = {
                 "required": ["name"],
             },
         },
+        "overview": {
+            "type": ["object", "null"],
+            "description": "what a model makes of a merge's findings: on top of them, never in their place",
+            "properties": {"text": {"type": "string"}, "by": _TEXT},
+            "required": ["text"],
+        },
         "said": {
             "type": "array",
             "description": "of a merge: who said what of the whole; `summary` unites it",

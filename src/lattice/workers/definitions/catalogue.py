@@ -102,6 +102,9 @@ def _files_of(definition: Definition) -> Iterator[tuple[str, str]]:
     if definition.team is not None:
         if definition.team.second_round is not None:
             yield "second_round", definition.team.second_round
+        if definition.team.summary is not None:
+            for key, relative in _files_of(definition.team.summary):
+                yield f"summary.{key}", relative
         for member in definition.team.members:
             for key, relative in _files_of(member.definition) if member.definition is not None else ():
                 yield f"members.{member.name}.{key}", relative
@@ -115,7 +118,8 @@ def _signed(definition: Definition, digest: str) -> Definition:
         member.replace(definition=member.definition and member.definition.replace(digest=digest))
         for member in definition.team.members
     )
-    return definition.replace(digest=digest, team=definition.team.replace(members=members))
+    summary = definition.team.summary and definition.team.summary.replace(digest=digest)
+    return definition.replace(digest=digest, team=definition.team.replace(members=members, summary=summary))
 
 
 def check(

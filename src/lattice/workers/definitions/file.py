@@ -57,7 +57,7 @@ def _parse(path: Path, data: bytes) -> dict[str, Any]:
 _KEYS = (
     *(field for field in Definition._fields if field not in ("digest", "source", "builtin", "agent", "team")),
     *("engines", "arguments", "budget_usd", "budget_tokens", "mask_agent_files"),
-    *("members", "quorum", "second_round", "sandbox_fallback"),
+    *("members", "quorum", "second_round", "summary", "sandbox_fallback"),
 )
 _TEAM_HAS_NOT = {
     name: getattr(Definition, name)

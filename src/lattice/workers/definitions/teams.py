@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 
 from lattice.core.record import Record
-from lattice.workers.definitions.agents import TEAM
+from lattice.errors import choices
+from lattice.workers.definitions.agents import AGENTS, TEAM, is_agent
 from lattice.workers.definitions.fields import Fields
 
 TYPE_CHECKING = False
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 MEMBERS_MAX = 24
 OWN = (
-    *("name", "description", "engine", "members", "quorum", "second_round", "outputs", "artifact_role"),
+    *("name", "description", "engine", "members", "quorum", "second_round", "summary", "outputs", "artifact_role"),
     *("report_prefix", "report_dir", "max_parallel", "triggers", "escalate", "sweep", "budget_usd", "budget_tokens"),
 )
 """What a team says of itself. Whatever else stands in its file is what its members have where they say nothing."""
@@ -27,6 +28,11 @@ REVIEW: Mapping[str, Any] = {
 }
 """What a member owes that names no outputs."""
 
+SUMMARY_FILE = "summary.md"
+SUMMARY: Mapping[str, Any] = {"summary": {"path": SUMMARY_FILE, "required": True, "answer": True}}
+"""What the writer of a summary owes: its last message, where it writes no file."""
+
+_TEAM_KEYS = ("members", "quorum", "second_round", "summary")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,40}")
 
 
@@ -44,12 +50,13 @@ class TeamRules(Record):
     members: tuple[Member, ...]
     quorum: int  # so many must have given a review
     second_round: str | None = None  # the prompt by which each confirms or refutes what the others found
+    summary: Definition | None = None  # who writes a few words on top of the merged findings
 
 
 def team_of(fields: Fields, engine: str, define: Callable[[Fields], Definition]) -> TeamRules | None:
     """The team's keys; None for another engine. `define` reads an inline member. Raises DefinitionError."""
     if engine != TEAM:
-        for key in ("members", "quorum", "second_round"):
+        for key in _TEAM_KEYS:
             if fields.has(key):
                 raise fields.off(key, f"a key of engine {TEAM!r}, not of {engine!r}", f"remove {key!r}")
         return None
@@ -63,7 +70,36 @@ def team_of(fields: Fields, engine: str, define: Callable[[Fields], Definition])
     members = tuple(_member(fields, inner, name, shared, define) for name in names)
     in_range = f"a whole number from 1 to {len(members)}"
     quorum = fields.number("quorum", lambda value: 1 <= value <= len(members) and value % 1 == 0, in_range)
-    return TeamRules(members, len(members) if quorum is None else int(quorum), fields.relative("second_round"))
+    needed = len(members) if quorum is None else int(quorum)
+    return TeamRules(members, needed, fields.relative("second_round"), _summary(fields, shared, define))
+
+
+def _summary(fields: Fields, shared: Mapping[str, Any], define: Callable[[Fields], Definition]) -> Definition | None:
+    given = fields.inner("summary")
+    if given is None:
+        return None
+    _check_keys(given)
+    if not is_agent(given.needed("engine")):
+        raise given.off("engine", "must be an agent's: a summary is written by a model", choices(AGENTS))
+    shape = {**shared, **dict(given.items()), "outputs": SUMMARY, "name": "summary"}
+    return define(Fields(fields.path, shape, given.prefix, fields.name)).replace(name=f"{fields.name}/summary")
+
+
+def _check_keys(given: Fields) -> None:
+    for key in (
+        "name",
+        "actor",
+        "members",
+        "quorum",
+        "second_round",
+        "summary",
+        "triggers",
+        "escalate",
+        "sweep",
+        "branch",
+    ):
+        if given.has(key):
+            raise given.off(key, "is not a member's to say", f"remove {key!r}")
 
 
 def _member(
@@ -75,9 +111,7 @@ def _member(
     if given.has("worker"):
         given.known(("worker",))
         return Member(name, given.needed("worker"), None)
-    for key in ("name", "actor", "members", "quorum", "second_round", "triggers", "escalate", "sweep", "branch"):
-        if given.has(key):
-            raise given.off(key, "is not a member's to say", f"remove {key!r}")
+    _check_keys(given)
     if given.text("engine") == TEAM:
         raise given.off("engine", "a team cannot be a member of a team")
     shape = {"outputs": REVIEW, **shared, **dict(given.items()), "name": name}

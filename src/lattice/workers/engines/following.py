@@ -76,16 +76,24 @@ class Follower:
         return None
 
     def keep_answers(self) -> None:
-        """Write the outputs that the last message is, where their files are not there; what is no JSON is none.
+        """Write the outputs that the last message is, where their files are not there; what should be JSON must be.
 
         A reviewer that may write nothing can only answer.
         """
         for output in self._answers:
             path = _place(self._folder.out, output)
-            value = self.heard.structured if self.heard.structured is not None else _json_in(self.heard.text or "")
-            if path is not None and value is not None:
+            answer = self._answer(output.path)
+            if path is not None and answer is not None:
                 with contextlib.suppress(OSError):  # It is missing then, and the verdict says so.
-                    disk.replace(path, (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
+                    disk.replace(path, answer.encode("utf-8", "replace"))
+
+    def _answer(self, path: str) -> str | None:
+        """The last message as the content of such a file; None where it is none."""
+        text = self.heard.text
+        if not path.endswith(".json"):
+            return text
+        value = self.heard.structured if self.heard.structured is not None else _json_in(text or "")
+        return None if value is None else json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
     def _note(self) -> None:
         heard = self.heard

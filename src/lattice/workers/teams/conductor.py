@@ -19,7 +19,7 @@ from typing import Any
 
 from lattice.commands.board import Board, read_config
 from lattice.core.reviews.merge import merge
-from lattice.core.reviews.model import Absent, Review, to_json
+from lattice.core.reviews.model import TEXT_CHARS_MAX, Absent, Review, Said, to_json
 from lattice.core.reviews.report import to_markdown
 from lattice.errors import Fenced, LatticeError, RunFailed
 from lattice.ledger import Signature
@@ -27,7 +27,7 @@ from lattice.store.files import disk
 from lattice.workers import prompts
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.definition import Definition
-from lattice.workers.definitions.teams import TeamRules
+from lattice.workers.definitions.teams import SUMMARY_FILE, TeamRules
 from lattice.workers.processes.tree import RUN_MARK
 from lattice.workers.reviews.anchoring import anchored
 from lattice.workers.runs import RunFolder, RunSpec
@@ -99,6 +99,8 @@ class Conductor:
         merged = self._merged(reviews, absent)
         if team.second_round is not None:
             merged = self._second_round(team.second_round, called.present, reviews, merged)
+        if team.summary is not None:
+            merged = merged.replace(overview=self._overview(team.summary, merged))
         self._write(merged)
         words = f"{len(reviews)} of {len(team.members)} reviewers; {_counted(merged)}"
         _result(self.folder, succeeded=True, text=words)
@@ -117,6 +119,7 @@ class Conductor:
         self.rounds.append(one)
         one.start(members, suffix)
         one.wait(lambda ended, of: self._progress(f"{ended} of {of} members have ended"))
+        one.gather()
         return one.reviews, one.absent
 
     def _second_round(
@@ -139,6 +142,21 @@ class Conductor:
         if not judged:
             return first.replace(absent=(*first.absent, *silent))
         return self._merged((*reviews, *(answers(review, first) for review in judged)), (*first.absent, *silent))
+
+    def _overview(self, writer: Definition, merged: Review) -> Said | None:
+        """A few words of a model on what was found; None where it cannot be had, and the log says why."""
+        disk.replace(self.folder.out / prompts.MERGED_FILE, _encoded(_numbered(merged)))
+        one = Round(self.board, self.folder, self.spec, self.environ, self.by)
+        self.rounds.append(one)
+        one.start((("summary", writer),), "")
+        one.wait(lambda _ended, _of: self._progress("a summary is being written"))
+        for _, run in one.ended:
+            text = disk.read(RunFolder(self.board.folder, run.run_id).out / SUMMARY_FILE, follow=False)
+            if run.state == "succeeded" and text:
+                words = text[: TEXT_CHARS_MAX * 4].decode("utf-8", "replace").strip()[:TEXT_CHARS_MAX]
+                return Said(words, run.model or run.engine)
+            print(f"no summary: {run.state}: {run.error}", flush=True)
+        return None
 
     def _require_quorum(self, team: TeamRules, reviews: tuple[Review, ...], absent: tuple[Absent, ...]) -> None:
         if len(reviews) < team.quorum:

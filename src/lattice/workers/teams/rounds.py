@@ -31,6 +31,7 @@ class Round:
     ) -> None:
         self.reviews: tuple[Review, ...] = ()
         self.absent: tuple[Absent, ...] = ()
+        self.ended: tuple[tuple[str, RunView], ...] = ()
         self._board = board
         self._parent = parent
         self._spec = spec
@@ -62,8 +63,12 @@ class Round:
             if any(RunFolder(self._board.folder, run_id).waits() for _, run_id in self._members):
                 queue.move(self._board, self._environ)
             pause.wait(LOOK_S)
-        for name, run_id in self._members:
-            self._gather(name, control.finish(self._board, run_id))
+        self.ended = tuple((name, control.finish(self._board, run_id)) for name, run_id in self._members)
+
+    def gather(self) -> None:
+        """Read the reviews of those that ended; who gave none is absent."""
+        for name, run in self.ended:
+            self._gather(name, run)
 
     def stop(self, reason: str) -> None:
         """Have those that go on ended, and wait for it."""
