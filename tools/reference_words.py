@@ -166,7 +166,7 @@ The board's settings, `.lattice/config.json`. `lattice init` writes the usual on
 has not the form it needs is named by the next command, as `CONFIG_ERROR`; one that is not known is kept.
 """
 SETTINGS_READ_ELSEWHERE = (
-    "instance_name", "project_name", "queries",
+    "instance_name", "project_name", "queries", "prices",
     "hooks.post_event", "hooks.on", "hooks.transitions", "hooks.timeout_seconds",
 )  # fmt: skip
 SETTINGS: Mapping[str, str] = {
@@ -188,6 +188,7 @@ SETTINGS: Mapping[str, str] = {
     "worker.max_parallel": "how many runs of the board may run at once; more wait in the queue",
     "worker.engine_order": 'in which `"engine": "auto"` looks for an agent: `["codex", "claude"]`',
     "worker.engines": 'the same for the runs of one engine each: `{"claude": 2}`',
+    "prices": "what models cost in USD per million tokens; see [how to watch costs](../how-to/costs.md)",
     "task_types": "the types that a task may have",
     "default_status": "where a new task begins",
     "default_priority": "the priority of a new task",
@@ -217,6 +218,7 @@ DEFAULTS: Mapping[str, str] = {
     "worker.max_parallel": "no limit",
     "worker.engine_order": "claude, codex, gemini, opencode",
     "worker.engines": "no limits",
+    "prices": "no estimates",
 }
 PRESET = """\
 ## Statuses

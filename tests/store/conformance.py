@@ -342,6 +342,12 @@ class StoreConformance:
         assert streams[1] in [task.id for task, _ in store.histories(since=last)]
         assert [] == list(store.histories(since="9999-01-01T00:00:00Z"))
 
+    def test_histories_can_be_asked_for_those_with_a_type_of_event(self, ledger: Ledger, store: Store) -> None:
+        streams = [begin(ledger, title) for title in "ab"]
+        ledger.transact(streams[1], lambda _: [CommentAdded(body="x")], ANN)
+        assert [store.history(streams[1])] == list(store.histories(having="comment_added"))
+        assert [] == list(store.histories(having="process_requested"))
+
 
 def found(store: Store, text: str) -> list[str]:
     """The ids of the tasks that a search finds, the best first."""

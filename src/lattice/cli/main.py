@@ -125,6 +125,7 @@ COMMANDS: Mapping[str, Entry] = {
     "worker wait": Entry("lattice.cli.worker_wait", "WorkerWait", "Wait for the end of a run", _WORKERS),
     "worker top": Entry("lattice.cli.worker_top", "WorkerTop", "Watch the runs, live on the whole screen", _WORKERS),
     "worker history": Entry("lattice.cli.worker_history", "WorkerHistory", "List the runs that ended", _WORKERS),
+    "costs": Entry("lattice.cli.costs", "Costs", "Sum what runs cost, and what is not known", _WORKERS),
     "worker start": Entry("lattice.cli.worker_external", "WorkerStart", "Begin a run of your own", _WORKERS),
     "worker heartbeat": Entry("lattice.cli.worker_external", "WorkerHeartbeat", "Say that your run lives", _WORKERS),
     "worker complete": Entry("lattice.cli.worker_external", "WorkerComplete", "Say that your run succeeded", _WORKERS),

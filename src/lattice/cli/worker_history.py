@@ -6,9 +6,11 @@ import argparse
 from collections.abc import Sequence
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, positive
+from lattice.cli.cost_words import cost_data, short_cost
 from lattice.cli.render import Terminal, line, span, table
 from lattice.cli.worker_wait import data_of
-from lattice.workers import liveness, overview
+from lattice.core.costs import Prices
+from lattice.workers import costs, liveness, overview
 from lattice.workers.overview import RunView
 
 
@@ -29,26 +31,20 @@ class WorkerHistory(Command):
         board = context.board
         liveness.refresh_all(board)
         task_id = board.resolve(args.task) if args.task is not None else None
+        prices = costs.prices_of(board)
         shown = overview.history(board, task_id, args.worker)[: args.limit]
         return Answer(
-            data=lambda: [data_of(run) for run in shown],
-            text=lambda terminal: _history(shown, terminal),
+            data=lambda: [data_of(run) | {"cost": cost_data(costs.of_run(run, prices))} for run in shown],
+            text=lambda terminal: _history(shown, prices, terminal),
             quiet="\n".join(run.run_id for run in shown),
         )
 
 
-def cost_of(run: RunView) -> float | None:
-    """What the run cost in dollars, as its usage says."""
-    cost = (run.usage or {}).get("cost_usd")
-    return float(cost) if isinstance(cost, (int, float)) and not isinstance(cost, bool) else None
-
-
-def _history(runs: Sequence[RunView], terminal: Terminal) -> str:
+def _history(runs: Sequence[RunView], prices: Prices, terminal: Terminal) -> str:
     if not runs:
         return "No run has ended."
     rows = []
     for run in runs:
-        cost = cost_of(run)
         rows.append(
             [
                 run.run_id,
@@ -57,7 +53,7 @@ def _history(runs: Sequence[RunView], terminal: Terminal) -> str:
                 run.state,
                 terminal.when(run.ended_at or ""),
                 span(run.duration_s),
-                "" if cost is None else f"${cost:.2f}",
+                short_cost(costs.of_run(run, prices)),
                 line(run.requested_by),
                 line(run.error or run.result or "").partition("\\x0a")[0],
             ]

@@ -15,7 +15,7 @@ from lattice.cli.worker_logs import tail_of
 from lattice.cli.worker_views import FIRST_TO_GO, FLEXIBLE, HEADS, listed_data, page, places_of, row, steps_of
 from lattice.commands.board import Board
 from lattice.errors import LatticeError, NotFound, UsageError
-from lattice.workers import control, liveness, overview
+from lattice.workers import control, costs, liveness, overview
 from lattice.workers.overview import RunView
 from lattice.workers.processes import usage
 from lattice.workers.processes.usage import Usage
@@ -130,7 +130,8 @@ class Top:
         except NotFound as gone:
             return [line(gone.message)]
         plain = Terminal(columns=columns, now_ms=terminal.now_ms)
-        return page(run, steps_of(self.board, run), self.used.get(run.run_id), plain).split("\n")
+        cost = costs.of_run(run, costs.prices_of(self.board))
+        return page(run, steps_of(self.board, run), self.used.get(run.run_id), cost, plain).split("\n")
 
     def _log(self, rows: int) -> Sequence[str]:
         return tail_of(RunFolder(self.board.folder, self.selected or ""), max(rows, 1)) or ["It has said nothing yet."]

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, positive
+from lattice.cli.cost_words import cost_data, told_cost, usage_words
 from lattice.cli.render import Terminal, line, span, table
-from lattice.cli.worker_history import cost_of
 from lattice.cli.worker_wait import add_run, data_of
 from lattice.commands.board import Board
-from lattice.workers import control, liveness, overview
+from lattice.core.costs import Cost
+from lattice.workers import control, costs, liveness, overview
 from lattice.workers.ends import steps
 from lattice.workers.ends.steps import Step
 from lattice.workers.overview import RunView
@@ -67,13 +68,19 @@ class WorkerShow(Command):
         board = context.board
         run = control.refreshed(board, args.run)
         done = steps_of(board, run)
+        cost = costs.of_run(run, costs.prices_of(board))
         used = usage.look(() if run.ended else (run.run_id,)).get(run.run_id)
         from lattice.cli.worker_code import left_by, told  # git: `ps` does without
 
         left = left_by(board, run)
         return Answer(
-            data=lambda: data_of(run) | usage_data(used) | {"steps": [step.fields() for step in done]} | left,
-            text=lambda terminal: "\n".join([page(run, done, used, terminal), *told(left, run.run_id)]),
+            data=lambda: (
+                data_of(run)
+                | usage_data(used)
+                | {"cost": cost_data(cost), "steps": [step.fields() for step in done]}
+                | left
+            ),
+            text=lambda terminal: "\n".join([page(run, done, used, cost, terminal), *told(left, run.run_id)]),
             quiet=run.run_id,
         )
 
@@ -139,9 +146,8 @@ def _ps(
     return table(rows, terminal, FLEXIBLE, HEADS, FIRST_TO_GO)
 
 
-def page(run: RunView, done: Sequence[Step], used: Usage | None, terminal: Terminal) -> str:
+def page(run: RunView, done: Sequence[Step], used: Usage | None, cost: Cost | None, terminal: Terminal) -> str:
     """All that is known of a run, for people."""
-    cost = cost_of(run)
     facts = [
         ("task", f"{run.task} ({run.task_id})"),
         ("state", terminal.styled(run.state)),
@@ -164,7 +170,8 @@ def page(run: RunView, done: Sequence[Step], used: Usage | None, terminal: Termi
         ("worktree", run.worktree if not run.ended else None),
         ("kept", run.salvage_ref),
         ("artifacts", ", ".join(run.artifact_ids) or None),
-        ("cost", None if cost is None else f"${cost:.2f}"),
+        ("tokens", usage_words(run.usage)),
+        ("cost", told_cost(run, cost)),
         ("log", None if run.external else f"lattice worker logs {run.run_id}"),
     ]  # fmt: skip
     shown = [f"  {name:<12} {value if name == 'state' else line(value)}" for name, value in facts if value is not None]

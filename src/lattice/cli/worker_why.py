@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser
+from lattice.cli.cost_words import cost_data, told_cost
 from lattice.cli.render import Terminal, line, span
 from lattice.cli.worker_wait import add_run
+from lattice.core.costs import Cost
 from lattice.errors import NotFound
-from lattice.workers import liveness, overview
+from lattice.workers import costs, liveness, overview
 from lattice.workers.ends import certificate
 from lattice.workers.overview import RunView
 from lattice.workers.runs import RunFolder
@@ -37,9 +39,10 @@ class WorkerWhy(Command):
                 run_id=run.run_id,
             )
         kept = certificate.read(RunFolder(board.folder, run.run_id)) or _from_the_log(run)
+        cost = costs.of_run(run, costs.prices_of(board))
         return Answer(
-            data=lambda: kept,
-            text=lambda terminal: _page(run, kept, terminal),
+            data=lambda: {**kept, "cost": cost_data(cost)},
+            text=lambda terminal: _page(run, kept, cost, terminal),
             quiet=str(kept["state"]),
         )
 
@@ -66,10 +69,10 @@ def _from_the_log(run: RunView) -> dict[str, Any]:
     }
 
 
-def _page(run: RunView, kept: Mapping[str, Any], terminal: Terminal) -> str:
+def _page(run: RunView, kept: Mapping[str, Any], cost: Cost | None, terminal: Terminal) -> str:
     lines = [terminal.styled(f"{run.worker}  {run.run_id}", "heading")]
     lines.append(f"  {'state':<12} {terminal.styled(run.state)}")
-    lines += [f"  {name:<12} {line(value)}" for name, value in _facts(run, kept, terminal) if value is not None]
+    lines += [f"  {name:<12} {line(value)}" for name, value in _facts(run, kept, cost, terminal) if value is not None]
     for signal in kept.get("signals", ()):
         lines.append(f"  {'sent':<12} {line(signal['signal'])} after {span(signal['at_s'])} to {_count(signal)}")
     for output in kept.get("outputs", ()):
@@ -77,7 +80,9 @@ def _page(run: RunView, kept: Mapping[str, Any], terminal: Terminal) -> str:
     return "\n".join(lines)
 
 
-def _facts(run: RunView, kept: Mapping[str, Any], terminal: Terminal) -> Iterator[tuple[str, str | None]]:
+def _facts(
+    run: RunView, kept: Mapping[str, Any], cost: Cost | None, terminal: Terminal
+) -> Iterator[tuple[str, str | None]]:
     evidence = kept.get("evidence", {})
     yield "why", run.error
     if kept.get("late"):
@@ -95,6 +100,7 @@ def _facts(run: RunView, kept: Mapping[str, Any], terminal: Terminal) -> Iterato
     yield "killed", f"{count}: {', '.join(map(str, kept.get('killed', ())))}" if count else "nothing"
     yield "kept", kept.get("salvage_ref")
     yield "usage", ", ".join(f"{name} {value}" for name, value in (kept.get("usage") or {}).items()) or None
+    yield "cost", told_cost(run, cost)
     yield "versions", ", ".join(f"{name} {value}" for name, value in kept.get("versions", {}).items()) or None
     yield "left out", ", ".join(kept.get("left_out", ())) or None
 
@@ -105,6 +111,7 @@ _WORDS = {
     "TimedOut": "a timer",
     "Lingered": "the timer after its result",
     "LogFull": "the limit of its output",
+    "OverBudget": "its budget",
     "Cancelled": "a request to stop",
     "SetupFailed": "its preparation",
     "SpawnFailed": "its spawn",

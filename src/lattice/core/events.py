@@ -434,7 +434,7 @@ class ProcessCompleted(TaskEvent, kind="process_completed"):
     salvage_ref: str | None = None
     killed: tuple[int, ...] = ()
     external: bool = False
-    model: str | None = None  # what an agent said it was
+    model: str | None = None  # what an agent said it was, or was asked to be
 
     def apply(self, task: Task, event: Event) -> Task:
         return _without_run(task, self.run_id)
@@ -455,7 +455,7 @@ class ProcessFailed(TaskEvent, kind="process_failed"):
     salvage_ref: str | None = None
     killed: tuple[int, ...] = ()
     external: bool = False
-    model: str | None = None  # what an agent said it was
+    model: str | None = None  # what an agent said it was, or was asked to be
 
     def apply(self, task: Task, event: Event) -> Task:
         return _without_run(task, self.run_id)

@@ -45,10 +45,12 @@ class MemoryStore:
         yield ScannedView(tasks, lambda task: words(task, self._stored(task.id)[1], {}))
 
     def histories(
-        self, *, since: str | None = None, progress: Progress | None = None
+        self, *, since: str | None = None, having: str | None = None, progress: Progress | None = None
     ) -> Iterator[tuple[Task, Sequence[Event]]]:
         for stream in told(sorted(self._streams), progress):
             task, events = self.history(stream)
+            if having is not None and all(event.type != having for event in events):
+                continue
             if since is None or any(event.ts >= since for event in events):
                 yield task, events
 

@@ -90,12 +90,12 @@ class Store(Protocol):
         """
 
     def histories(
-        self, *, since: str | None = None, progress: Progress | None = None
+        self, *, since: str | None = None, having: str | None = None, progress: Progress | None = None
     ) -> Iterator[tuple[Task, Sequence[Event]]]:
         """Every task, archived ones too, with all of its events, oldest first, in one pass.
 
-        With `since`, a time as events have it, a task without an event from then on may be left out; `progress`
-        counts it all the same.
+        With `since`, a time as events have it, a task without an event from then on may be left out; with `having`,
+        one without an event of this type. `progress` counts them all the same.
         Raises LogDamaged.
         """
 

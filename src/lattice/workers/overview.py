@@ -124,19 +124,24 @@ def find(board: Board, ref: str) -> RunView:
         return next(iter(hits.values()))
 
 
-def history(board: Board, task_id: str | None = None, worker: str | None = None) -> list[RunView]:
-    """Every run that ended, as the log has it, the newest first; of one task, of one worker."""
+def history(
+    board: Board, task_id: str | None = None, worker: str | None = None, since: str | None = None
+) -> list[RunView]:
+    """Every run that ended, as the log has it, the newest first; of one task, of one worker, of those from `since` on.
+
+    A run that ended before may be among them.
+    """
     if task_id is not None:
         runs: Iterator[RunView] = _of_events(board, *board.store.history(task_id))
     else:
-        runs = _in_log(board, None)
+        runs = _in_log(board, since)
     fits = [run for run in runs if run.ended and (worker is None or run.worker.casefold() == worker.casefold())]
     return sorted(fits, key=lambda run: run.run_id, reverse=True)
 
 
 def _in_log(board: Board, since: str | None) -> Iterator[RunView]:
     """Every run that any task's log has, of those that have an event from `since` on."""
-    for task, events in board.store.histories(since=since):
+    for task, events in board.store.histories(since=since, having=ProcessRequested.kind):
         yield from _of_events(board, task, events)
 
 
@@ -214,9 +219,15 @@ def _ended(seen: RunView, event: Event, body: ProcessCompleted | ProcessFailed) 
         artifact_ids=body.artifact_ids,
         result=body.result if isinstance(body, ProcessCompleted) else None,
         usage=dict(body.usage) if body.usage else None,
-        model=body.model,
+        model=body.model or (_model_in(event) if body.external else None),
         deadline=None,
     )
+
+
+def _model_in(event: Event) -> str | None:
+    """The model that whoever wrote the event said it was."""
+    model = (event.agent_meta or {}).get("model")
+    return model if isinstance(model, str) else None
 
 
 def _alive(board: Board, task: Task, seen: RunView) -> RunView:

@@ -126,14 +126,14 @@ class FileStore:
         return words(task, events, self.artifact_titles(events))
 
     def histories(
-        self, *, since: str | None = None, progress: Progress | None = None
+        self, *, since: str | None = None, having: str | None = None, progress: Progress | None = None
     ) -> Iterator[tuple[Task, Sequence[Event]]]:
         from pathlib import Path
 
         from lattice.core.progress import told  # the history of the whole board pays for these
         from lattice.store.files import scan
 
-        for stream in scan.read_all(told(scan.places(Path(self.root)), progress), since):
+        for stream in scan.read_all(told(scan.places(Path(self.root)), progress), since, having):
             if stream.damage is not None:
                 raise stream.damage
             if stream.task is not None and stream.log is not None:

@@ -84,10 +84,10 @@ def streams(board: Path, since: str | None = None) -> Iterator[Stream]:
     return read_all(places(board), since)
 
 
-def read_all(some: Iterable[Place], since: str | None = None) -> Iterator[Stream]:
+def read_all(some: Iterable[Place], since: str | None = None, having: str | None = None) -> Iterator[Stream]:
     """The logs at these places, as `streams` has them."""
     for task_id, file, snapshot_file, archived in some:
-        stream = read(Stream(task_id, file, snapshot_file, archived), since)
+        stream = read(Stream(task_id, file, snapshot_file, archived), since, having)
         if stream is not None:
             yield stream
 
@@ -104,13 +104,16 @@ def find(board: Path, task_id: str) -> Stream | None:
     return None
 
 
-def read(stream: Stream, since: str | None = None) -> Stream | None:
-    """The stream with what its log says; None where the log is gone by now, or is older than `since`."""
+def read(stream: Stream, since: str | None = None, having: str | None = None) -> Stream | None:
+    """The stream with what its log says; None where the log is gone by now, or has no event of the kind asked for."""
     try:
         data = disk.read(stream.file, follow=False)
     except OSError as refused:
         return stream.replace(damage=_unreadable(stream.path, refused))
     if data is None:
+        return None
+    # Text may hold the name of a type as well: such a log is read for nothing.
+    if having is not None and having.encode() not in data:
         return None
     if since is not None and _is_older(data, since.encode()):
         return None

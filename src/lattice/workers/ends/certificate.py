@@ -84,8 +84,8 @@ def certificate_of(spec: RunSpec, evidence: Evidence, verdict: Verdict, found: F
         "killed": list(found.killed[:PIDS_MAX]),
         "killed_count": len(found.killed),
         "salvage_ref": found.salvage_ref,
-        "model": evidence.result.model if evidence.result else None,
-        "usage": dict(evidence.result.usage) if evidence.result and evidence.result.usage else None,
+        "model": _model(spec, evidence),
+        "usage": next((dict(said.usage) for said in (evidence.result, evidence.claim) if said and said.usage), None),
     }
     return _bounded(shape)
 
@@ -119,6 +119,12 @@ def read(folder: RunFolder) -> dict[str, Any] | None:
     except BadLine:
         kept = (folder.read_outcome() or {}).get("certificate")
         return kept if isinstance(kept, dict) else None
+
+
+def _model(spec: RunSpec, evidence: Evidence) -> str | None:
+    """What the agent said it was; else what it was asked to be, since not every engine says."""
+    told = evidence.result.model if evidence.result else None
+    return told or (spec.agent.model if spec.agent else None)
 
 
 def _named(record: Record) -> dict[str, Any]:
