@@ -1,7 +1,8 @@
 """The product before your eyes: `make demo`, or `.venv/bin/python tools/demo.py`.
 
 In a temporary folder: a clone of this repository, a board on it, a review of each of its last commits by
-supervised runs in worktrees of their own; then a supervisor is killed, and the board tells the truth.
+supervised runs in worktrees of their own; a finding that keeps its task from being done; a team of (fake) agents with
+one merged review; then a supervisor is killed, and the board tells the truth.
 Every command printed is run, its output is its own, and every line marked `ok` was checked: the exit
 status is 1 where one does not hold, 130 after Ctrl-C. Nothing stays behind, unless --keep is given.
 """
@@ -23,7 +24,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOP))
 
-from tools import demo_kill  # noqa: E402  # a script's own folder is on the path, not the repository's
+from tools import demo_kill, demo_team  # noqa: E402  # a script's own folder is on the path, not the repository's
 from tools.demo_repository import PLANTED_BRANCH, Commit, last_commits, plant, prepare  # noqa: E402  # as above
 from tools.demo_stage import COMMAND_LIMIT_S, DemoFailed, Stage, run_in  # noqa: E402  # as above
 
@@ -106,6 +107,8 @@ def play(stage: Stage, source: Path) -> None:
     planted = next(task for task, commit in tasks.items() if commit.ref == PLANTED_BRANCH)
     read_the_review(stage, planted)
     finish_a_task(stage, next(iter(tasks)))
+    demo_team.gate_a_task(stage, planted)
+    demo_team.review_by_a_team(stage, list(tasks)[1])
     demo_kill.kill_the_supervisor(stage)
     demo_kill.kill_the_guard_too(stage)
 

@@ -89,6 +89,16 @@ class Stage:
         self.say(said.rstrip("\n"))
         return said
 
+    def refused(self, *words: str) -> dict[str, Any]:
+        """Run what must be refused before the user's eyes; the error. Raises DemoFailed where it is not."""
+        self.command(shlex.join(["lattice", *words]))
+        done = self._done(str(self.lattice_command), *words)
+        self.say(f"{done.stdout}{done.stderr}".rstrip("\n"))
+        if done.returncode == 0:
+            raise DemoFailed(f"`lattice {shlex.join(words)}` was to be refused, and was not")
+        error: dict[str, Any] = json.loads(self._done(str(self.lattice_command), *words, "--json").stdout)["error"]
+        return error
+
     def quietly(self, *words: str) -> str:
         """Run `lattice` without showing it."""
         return self.run(str(self.lattice_command), *words)
@@ -122,9 +132,16 @@ class Stage:
         return said
 
     def run(self, *argv: str, cwd: Path | None = None) -> str:
-        shown = shlex.join([Path(argv[0]).name, *argv[1:]])
+        """What it prints. Raises DemoFailed where it refuses."""
+        done = self._done(*argv, cwd=cwd)
+        if done.returncode != 0:
+            shown = shlex.join([Path(argv[0]).name, *argv[1:]])
+            raise DemoFailed(f"`{shown}` exited with {done.returncode}:\n{done.stdout}{done.stderr}".rstrip())
+        return done.stdout
+
+    def _done(self, *argv: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         try:
-            done = subprocess.run(
+            return subprocess.run(
                 argv,
                 cwd=cwd or self.clone,
                 env=self.environ,
@@ -137,10 +154,8 @@ class Stage:
                 check=False,
             )
         except subprocess.TimeoutExpired:
+            shown = shlex.join([Path(argv[0]).name, *argv[1:]])
             raise DemoFailed(f"`{shown}` did not end within {COMMAND_LIMIT_S:g} s") from None
-        if done.returncode != 0:
-            raise DemoFailed(f"`{shown}` exited with {done.returncode}:\n{done.stdout}{done.stderr}".rstrip())
-        return done.stdout
 
     def until(self, answer: Callable[[], T | None], what: str) -> T:
         """The first answer that is one. Each asking runs a command or waits, so there is no pause between two."""

@@ -225,6 +225,10 @@ def _shown(task: Task, one: RecordedReview, review: Review, left_out: int, termi
         f"By: {line(', '.join(map(_called, one.reviewers)))}",
         f"Recorded: {line(terminal.when(one.at))} by {line(actor_text(one.by))}  Commits: {line(span)}",
     ]
+    lines += [f"Took no part: {line(missing.name)}: {line(missing.reason)}" for missing in review.absent]
+    if review.overview is not None:
+        by = line(review.overview.by or "a model")
+        lines += ["", f"Overview, by {by}:", *visible_prose(review.overview.text).splitlines()]
     if review.summary:
         lines += ["", *visible_prose(review.summary).splitlines()]
     for title, texts in (("What will break", review.will_break), ("What is missing", review.missing)):

@@ -149,6 +149,8 @@ def test_two_engines_missing_a_liar_a_rate_limit_and_one_that_hangs(team: Team) 
     assert all(name in report for name in reasons)
     assert 1 == len(review["findings"])
     assert 1 == len(team.bench.board.store.task(team.bench.task_id).findings)
+    shown = team.bench.lattice("review", "show", "LAT-1").stdout
+    assert all(f"Took no part: {name}: " in shown for name in reasons)
 
 
 def test_without_a_quorum_on_this_machine_nothing_is_started(team: Team) -> None:

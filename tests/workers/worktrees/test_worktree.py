@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -380,3 +381,29 @@ def test_a_worktree_is_removed_though_its_git_file_leads_elsewhere(repo: Reposit
     worktree.remove(repo, tree)
     assert [repo.top, other] == worktree.registered(repo)
     assert sha == run("rev-parse", "HEAD", cwd=other)
+
+
+def test_first_runs_that_start_at_once_agree_about_the_folder_of_worktrees(tmp_path: Path) -> None:
+    interval = sys.getswitchinterval()
+    refused: list[BaseException] = []
+
+    def make(state: Path, together: threading.Barrier) -> None:
+        together.wait()
+        try:
+            worktrees_root(None, {"XDG_STATE_HOME": str(state)}, "board")
+        except ValidationError as why:
+            refused.append(why)
+
+    sys.setswitchinterval(1e-6)  # so that they are between each other's looks and makings
+    try:
+        for number in range(200):
+            together = threading.Barrier(8)
+            state = tmp_path / str(number) / "a" / "b"
+            threads = [threading.Thread(target=make, args=(state, together)) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert [] == refused

@@ -47,7 +47,7 @@ def _safe(base: Path, below: list[str]) -> Path:
     try:
         for folder in (*reversed(base.parents), base):
             if not folder.exists():
-                folder.mkdir(mode=0o700)
+                folder.mkdir(mode=0o700, exist_ok=True)  # Another run that starts may have been quicker.
             _check_ancestor(folder)
         return _make_private(base, below)
     except OSError as error:
