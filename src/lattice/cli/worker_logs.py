@@ -6,9 +6,9 @@ import argparse
 import codecs
 import re
 import sys
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, positive
 from lattice.cli.render import write
@@ -17,8 +17,8 @@ from lattice.core.text import visible_prose
 from lattice.errors import NotFound, UsageError
 from lattice.workers import control, overview
 from lattice.workers.runs import RunFolder
+from lattice.workers.transcript import END_BYTES, Transcript, chunks, line_begin, near_end
 
-CHUNK = 64 << 10
 LINE_BYTES_MAX = 1 << 20
 """As much of a line without an end is held back for `--grep`, and no more."""
 
@@ -26,6 +26,8 @@ LINE_BYTES_MAX = 1 << 20
 class WorkerLogs(Command):
     description = (
         "What the worker wrote to its output and error streams. Control characters are shown, not sent.\n"
+        "Of an agent it is what its stream says, as text; lines of its error stream begin with '! ', and stand about\n"
+        "where they came. --raw gives the stream itself, one JSON object a line.\n"
         "The supervisor notes once a second how long the log is: --since is exact to a second or two, and\n"
         "shows rather more than less."
     )
@@ -44,6 +46,7 @@ class WorkerLogs(Command):
         parser.add_argument("--grep", metavar="REGEX", help="the lines that it is found in")
         parser.add_argument("--tail", type=positive, metavar="N", help="the last N lines")
         parser.add_argument("--raw", action="store_true", help="the bytes as they are: a terminal will act on them")
+        parser.add_argument("--errors", action="store_true", help="of an agent: what it wrote to its error stream")
         parser.add_argument("--guard", action="store_true", help="what the supervisor said of itself instead")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer | int:
@@ -52,30 +55,56 @@ class WorkerLogs(Command):
         folder = RunFolder(board.folder, run.run_id)
         if not folder.exists():
             raise NotFound(f"Run {run.run_id} has no log on this machine.", hint=f"lattice worker show {run.run_id}")
-        path = folder.guard_log if args.guard else folder.output_log
         if args.follow and args.json:
             raise UsageError("--follow and --json exclude each other.", hint="Follow without --json.")
-        if args.guard and args.since is not None:
-            raise UsageError("--guard and --since exclude each other.", hint="Only the worker's log has times.")
+        if args.guard and (args.since is not None or args.errors):
+            other = "--errors" if args.errors else "--since"
+            raise UsageError(f"--guard and {other} exclude each other.", hint="Only the worker's log has times.")
+        spec = folder.spec()
+        agent = spec is not None and spec.agent is not None
+        if args.errors and not agent:
+            raise UsageError(
+                f"{run.run_id} is no agent's run: what it said and its errors are one log.",
+                hint=f"lattice worker logs {run.run_id}",
+            )
         wanted = _pattern(args.grep)
-        begin = _begin(folder, args.since, board.ledger.source.now_ms()) if args.since is not None else 0
-        if args.follow:
-            return _follow(path, folder, _Shown(wanted, raw=args.raw), begin, args.tail)
-        data = _read(path, begin)
-        if wanted is not None:
-            data = b"".join(each for each in data.splitlines(keepends=True) if wanted.search(_text(each)))
-        data = last_lines(data, args.tail)
-        if args.raw and not args.json:
-            sys.stdout.flush()
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-            return 0
-        text = data.decode("utf-8", "replace")
-        return Answer(
-            data=lambda: {"run_id": run.run_id, "path": str(path), "text": text},
-            text=lambda _: visible_prose(text).rstrip("\n"),
-            quiet=run.run_id,
-        )
+        begin = _begin(folder, args.since, board.ledger.source.now_ms()) if args.since is not None else (0, 0)
+        if agent and spec is not None and not (args.guard or args.raw or args.errors):
+            told = Transcript(folder, spec.engine, begin)
+            if args.follow:
+                return _follow_agent(told, folder, wanted, args.tail)
+            lines = [each for each in told.end() if wanted is None or wanted.search(each)]
+            lines = lines if args.tail is None else lines[-args.tail :]
+            return _answer(run.run_id, folder.stream, "\n".join(lines))
+        path = folder.guard_log if args.guard else folder.stream if agent and not args.errors else folder.output_log
+        start = begin[1] if args.errors else begin[0]
+        return _of_bytes(args, run.run_id, path, folder, wanted, line_begin(path, start) if agent else start)
+
+
+def _of_bytes(
+    args: argparse.Namespace, run_id: str, path: Path, folder: RunFolder, wanted: re.Pattern[str] | None, begin: int
+) -> Answer | int:
+    """A log as it was written."""
+    if args.follow:
+        return _follow(path, folder, _Shown(wanted, raw=args.raw), begin, args.tail)
+    data = _read(path, begin)
+    if wanted is not None:
+        data = b"".join(each for each in data.splitlines(keepends=True) if wanted.search(_text(each)))
+    data = last_lines(data, args.tail)
+    if args.raw and not args.json:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return 0
+    return _answer(run_id, path, data.decode("utf-8", "replace"))
+
+
+def _answer(run_id: str, path: Path, text: str) -> Answer:
+    return Answer(
+        data=lambda: {"run_id": run_id, "path": str(path), "text": text},
+        text=lambda _: visible_prose(text).rstrip("\n"),
+        quiet=run_id,
+    )
 
 
 class _Shown:
@@ -106,32 +135,40 @@ class _Shown:
 
 def _follow(path: Path, folder: RunFolder, shown: _Shown, begin: int, tail: int | None) -> int:
     """Print the log as it grows, until the run has ended and all was printed."""
-    ended = control.Ended(folder)
-    done = False
     if tail is not None:
         data = _read(path, begin)
         begin += len(data) - len(last_lines(data, tail))
-    while True:
-        for chunk in _chunks(path, begin):
+    for last in _looks(folder):
+        for chunk in chunks(path, begin):
             begin += len(chunk)
             shown.feed(chunk)
-        if done:
+        if last:
             shown.feed(b"", last=True)
-            return 0
+    return 0
+
+
+def _follow_agent(told: Transcript, folder: RunFolder, wanted: re.Pattern[str] | None, tail: int | None) -> int:
+    """As `_follow`, of what an agent says."""
+    first = True
+    for last in _looks(folder):
+        lines = (each for each in (told.end() if last else told.more()) if wanted is None or wanted.search(each))
+        for each in deque(lines, tail) if first and tail is not None else lines:
+            write(sys.stdout, f"{visible_prose(each)}\n")
+        first = False
+    return 0
+
+
+def _looks(folder: RunFolder) -> Iterator[bool]:
+    """A look at the log now and then: whether it is the last, since the run has ended."""
+    ended, done = control.Ended(folder), False
+    while not done:
+        yield False
         done = ended.wait(FOLLOW_S)
-
-
-def _chunks(path: Path, begin: int) -> Any:
-    if not path.exists():
-        return
-    with path.open("rb") as log:
-        log.seek(begin)
-        while chunk := log.read(CHUNK):
-            yield chunk
+    yield True
 
 
 def _read(path: Path, begin: int) -> bytes:
-    return b"".join(_chunks(path, begin))
+    return b"".join(chunks(path, begin))
 
 
 def _text(data: bytes) -> str:
@@ -150,7 +187,8 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
 _ESCAPE = "Put a backslash before each of . * + ? ( ) [ ] { } | ^ $ that means itself."
 
 
-def _begin(folder: RunFolder, since: str, now_ms: int) -> int:
+def _begin(folder: RunFolder, since: str, now_ms: int) -> tuple[int, int]:
+    """Where in the log what came from then on begins; of an agent in its stream, and in its errors."""
     from calendar import timegm  # only --since needs the calendar
     from time import strptime
 
@@ -158,14 +196,18 @@ def _begin(folder: RunFolder, since: str, now_ms: int) -> int:
     from lattice.workers.ends import steps
 
     moment = parse_moment(since, now_ms)
-    return steps.offset_at(folder, timegm(strptime(moment, "%Y-%m-%dT%H:%M:%SZ")) * 1000)
+    return steps.sizes_at(folder, timegm(strptime(moment, "%Y-%m-%dT%H:%M:%SZ")) * 1000)
 
 
 def tail_of(folder: RunFolder, count: int) -> Sequence[str]:
     """The log's last lines, harmless, without reading all of it."""
-    try:
-        size = folder.output_log.stat().st_size
-    except FileNotFoundError:
-        return []
-    lines = _text(_read(folder.output_log, max(0, size - CHUNK))).splitlines()
+    spec = folder.spec()
+    if spec is not None and spec.agent is not None:
+        lines = near_end(folder, spec.engine)
+    else:
+        try:
+            size = folder.output_log.stat().st_size
+        except FileNotFoundError:
+            return []
+        lines = _text(_read(folder.output_log, max(0, size - END_BYTES))).splitlines()
     return [visible_prose(each).replace("\t", "    ") for each in lines[-count:]]

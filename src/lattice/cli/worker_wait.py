@@ -83,16 +83,17 @@ _WORDS = {"failed": "failed", "timed_out": "timed out", "cancelled": "was cancel
 
 
 class _Progress:
-    """One line on the terminal's error stream: how long, and the last thing the worker said."""
+    """One line on the terminal's error stream: how long, and what its agent does, or its worker said last."""
 
     def __init__(self, context: Context, run_id: str) -> None:
-        self._log = RunFolder(context.board.folder, run_id).output_log
+        self._folder = RunFolder(context.board.folder, run_id)
+        self._log = self._folder.output_log
         self._columns = context.terminal.columns or 80
         self._began = time.monotonic()
 
     def show(self) -> None:
-        last = ""
-        if self._log.exists():
+        last = overview.activity_of(self._folder) or ""
+        if not last and self._log.exists():
             last = last_lines(self._log.read_bytes()[-4096:], 1).decode("utf-8", "replace").strip()
         text = cut(line(f"{span(time.monotonic() - self._began):>6}  {last or 'starting'}"), self._columns - 1)
         write(sys.stderr, f"\r\x1b[K{text}")

@@ -80,6 +80,18 @@ class RunView(Record):
     def ended(self) -> bool:
         return self.state in ENDS and self.ended_at is not None
 
+    @property
+    def used(self) -> dict[str, Any] | None:
+        """What it used, or, while it runs, has used by now, as far as that is known."""
+        said = self.usage or (self.progress or {}).get("usage")
+        return said if isinstance(said, dict) else None
+
+    @property
+    def activity(self) -> str | None:
+        """What its agent does now."""
+        said = (self.progress or {}).get("activity")
+        return said if isinstance(said, str) else None
+
 
 def view(board: Board, task: Task, events: Sequence[Event], run_id: str) -> RunView:
     """The run of this id in a task's history. Raises NotFound."""
@@ -137,6 +149,36 @@ def history(
         runs = _in_log(board, since)
     fits = [run for run in runs if run.ended and (worker is None or run.worker.casefold() == worker.casefold())]
     return sorted(fits, key=lambda run: run.run_id, reverse=True)
+
+
+def families(runs: Sequence[RunView]) -> list[RunView]:
+    """The same runs, in their order, but the members of a team that is among them right after it, oldest first."""
+    here = {run.run_id for run in runs}
+    members: dict[str, list[RunView]] = {}
+    for run in sorted(runs, key=lambda run: run.run_id):
+        if run.parent in here:
+            members.setdefault(str(run.parent), []).append(run)
+    return [each for run in runs if run.parent not in here for each in (run, *members.get(run.run_id, ()))]
+
+
+def members(board: Board, run: RunView) -> list[RunView]:
+    """The runs of a team's members, oldest first."""
+    task, events = board.store.history(run.task_id)
+    bodies = [event.body for event in events if isinstance(event.body, ProcessRequested)]
+    return [view(board, task, events, body.run_id) for body in bodies if body.parent == run.run_id]
+
+
+def templates_before(runs: Sequence[RunView]) -> dict[str, str]:
+    """Of each run, the hash of the prompt's file of the run before it of the same worker, where there was one."""
+    last: dict[str, str] = {}
+    found = {}
+    for run in sorted(runs, key=lambda run: run.run_id):
+        worker = run.worker.casefold()
+        if run.template_sha256 is not None:
+            if worker in last:
+                found[run.run_id] = last[worker]
+            last[worker] = run.template_sha256
+    return found
 
 
 def _in_log(board: Board, since: str | None) -> Iterator[RunView]:
@@ -246,7 +288,7 @@ def _alive(board: Board, task: Task, seen: RunView) -> RunView:
         queued=state == "queued",
         duration_s=max(0.0, time.time() - seconds_of(seen.requested_at)),
         silent_s=silent_s,
-        progress=_progress(RunFolder(board.folder, run.run_id)),
+        progress=progress_of(RunFolder(board.folder, run.run_id)),
         deadline=run.deadline,
     )
 
@@ -259,9 +301,15 @@ def _heard_s(folder: RunFolder) -> float:
     return at_s
 
 
-def _progress(folder: RunFolder) -> dict[str, Any] | None:
-    """What the run's supervisor noted last of what its agent does; None where it has none."""
+def progress_of(folder: RunFolder) -> dict[str, Any] | None:
+    """What the run's supervisor noted last of what its agent does, or its team; None where it has none."""
     try:
         return parse(disk.read(folder.progress) or b"")
     except (BadLine, OSError):
         return None
+
+
+def activity_of(folder: RunFolder) -> str | None:
+    """What the run's agent does now, in a line, as far as it said so."""
+    said = (progress_of(folder) or {}).get("activity")
+    return said if isinstance(said, str) else None

@@ -14,7 +14,7 @@ from lattice.core.codec import dump
 from lattice.core.record import Record
 from lattice.core.run import Exited, Reported
 from lattice.workers.engines.heard import Heard, RateLimit, Usage
-from lattice.workers.engines.stream import LINE_BYTES_MAX, Stream, finished, replay, shown
+from lattice.workers.engines.stream import LINE_BYTES_MAX, Shown, Stream, finished, replay
 from lattice.workers.engines.table import NAMES, engine
 from tests.workers.engines.streams import WELL, claude_result, raw
 
@@ -139,7 +139,8 @@ def test_a_kept_stream_is_replayed_and_shown(tmp_path: Path) -> None:
     path.write_bytes(b"npm notice\n" + raw(*WELL["codex"]))
     assert "Done: größer" == replay(engine("codex"), path).text
     words = ["npm notice", "session th_1", "→ git diff", "Done: größer", "result: success"]
-    assert words == list(shown(engine("codex"), path))
+    shown = Shown(engine("codex"))
+    assert words == [piece for byte in path.read_bytes() for piece in shown.feed(bytes([byte]))] + list(shown.end())
 
 
 def test_what_is_reported_has_only_what_is_known() -> None:

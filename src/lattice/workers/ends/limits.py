@@ -84,7 +84,7 @@ class Limits:
         said = _size(self._folder.output_log), _size(self._folder.stream) if self._spec.agent else 0
         if said != self._said:
             self._said, self._grew_at = said, now
-            steps.grew(self._folder, said[1] if self._spec.agent else said[0])
+            steps.grew(self._folder, *(reversed(said) if self._spec.agent else said[:1]))
         idle_s = self._spec.idle_timeout_s
         return TimedOut(idle_s, idle=True) if idle_s is not None and now - self._grew_at >= idle_s else None
 

@@ -1,7 +1,8 @@
 """When a run did what: two small files beside its log, each line a time in milliseconds and a word.
 
     steps          1795239545123 worktree     what was done by then, each step once
-    output.times   1795239546131 20480        how long the log was by then, noted at most once a look
+    output.times   1795239546131 20480 512    how long the log was by then, noted at most once a look; of an agent
+                                              its stream and its errors
 
 They are for people who look, and nothing is decided by them: what cannot be written is left out.
 The engine writes straight to the log, so nobody sees its lines pass: the time of one is known to a look.
@@ -49,9 +50,9 @@ def note(folder: RunFolder, name: str) -> None:
     _append(folder.path / "steps", name)
 
 
-def grew(folder: RunFolder, size: int) -> None:
-    """Note how long the log is."""
-    _append(_times_path(folder), str(size))
+def grew(folder: RunFolder, *sizes: int) -> None:
+    """Note how long the log is; of an agent its stream and its errors."""
+    _append(_times_path(folder), " ".join(map(str, sizes)))
 
 
 def of(folder: RunFolder, spec: RunSpec | None) -> list[Step]:
@@ -60,8 +61,8 @@ def of(folder: RunFolder, spec: RunSpec | None) -> list[Step]:
     for at_ms, name in _lines(folder.path / "steps"):
         if name in MEANING:
             seen.setdefault(name, at_ms)
-    for at_ms, size in _lines(_times_path(folder)):
-        if size != "0":
+    for at_ms, *written in sizes(folder):
+        if any(written):
             seen.setdefault("output", at_ms)
             break
     ordered = sorted(seen.items(), key=lambda item: (item[1], ORDER.index(item[0])))
@@ -73,12 +74,27 @@ def of(folder: RunFolder, spec: RunSpec | None) -> list[Step]:
 
 def offset_at(folder: RunFolder, at_ms: int) -> int:
     """Where in the log what was written from then on begins, as far as it was noted: earlier rather than later."""
-    offset = 0
-    for noted_ms, size in _lines(_times_path(folder)):
+    return sizes_at(folder, at_ms)[0]
+
+
+def sizes_at(folder: RunFolder, at_ms: int) -> tuple[int, int]:
+    """As `offset_at`, of an agent's stream and of its errors."""
+    found = 0, 0
+    for noted_ms, stream, errors in sizes(folder):
         if noted_ms > at_ms:
             break
-        offset = int(size) if size.isdecimal() else offset
-    return offset
+        found = stream, errors
+    return found
+
+
+def sizes(folder: RunFolder) -> list[tuple[int, int, int]]:
+    """When it was noted how long the log was, and how long: an agent's stream, and its errors, else 0."""
+    found = []
+    for noted_ms, words in _lines(_times_path(folder)):
+        first, _, second = words.partition(" ")
+        if first.isdecimal():
+            found.append((noted_ms, int(first), int(second) if second.isdecimal() else 0))
+    return found
 
 
 def _times_path(folder: RunFolder) -> Path:

@@ -96,21 +96,28 @@ def replay(engine: Engine, path: Path, before: Usage | None = None) -> Heard:
     return stream.end()
 
 
-def shown(engine: Engine, path: Path) -> Iterator[str]:
-    """A kept stream as text for people, piece by piece; noise as it came. Raises OSError."""
-    lines = Lines()
-    for data in _chunks(path):
-        for line in lines.feed(data):
-            yield from _shown(engine, line)
-    for line in lines.end():
-        yield from _shown(engine, line)
+class Shown:
+    """A stream as text for people, as it comes: a piece for each line that says something; noise as it came."""
 
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lines = Lines()
 
-def _shown(engine: Engine, line: bytes | None) -> Iterator[str]:
-    shape = _object(line)
-    text = engine.show(shape) if shape is not None else (line or b"").decode("utf-8", "replace").strip()
-    if text:
-        yield text
+    def feed(self, data: bytes) -> Iterator[str]:
+        """The pieces of the lines that end in `data`."""
+        for line in self._lines.feed(data):
+            yield from self._piece(line)
+
+    def end(self) -> Iterator[str]:
+        """What the last line says, which was not ended."""
+        for line in self._lines.end():
+            yield from self._piece(line)
+
+    def _piece(self, line: bytes | None) -> Iterator[str]:
+        shape = _object(line)
+        text = self._engine.show(shape) if shape is not None else (line or b"").decode("utf-8", "replace").strip()
+        if text:
+            yield text
 
 
 def finished(engine: Engine, heard: Heard, exit_: Exited | Signalled | None, now_ms: int) -> Reported:
