@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from lattice.cli.agent_cells import model_cell, names, runs_table, tokens_cell
 from lattice.cli.arguments import Answer, Command, Context, Parser, positive
 from lattice.cli.cost_words import cost_data, short_cost
-from lattice.cli.render import Terminal, line, span, table
+from lattice.cli.render import Terminal, line, span
 from lattice.cli.worker_wait import data_of
 from lattice.core.costs import Prices
 from lattice.workers import costs, liveness, overview
 from lattice.workers.overview import RunView
 
+HEADS = ("RUN", "WORKER", "TASK", "STATE", "ENDED", "TIME", "MODEL", "TOKENS", "COST", "PROMPT", "BY", "WHY")
+FIRST_TO_GO = ("TOKENS", "MODEL", "COST", "BY", "TIME", "PROMPT", "WHY", "WORKER", "ENDED", "TASK")
+OF_AGENTS = ("MODEL", "TOKENS", "PROMPT")
+
 
 class WorkerHistory(Command):
-    description = "The newest first, of all machines that git brought together. What runs now, worker ps says."
+    description = (
+        "The newest first, of all machines that git brought together; the members of a team below it. What runs now,\n"
+        "worker ps says. PROMPT is `changed` where the prompt's file was another one for the run before it of the\n"
+        "same worker, as far as that is listed without --limit."
+    )
     examples = (
         "lattice worker history",
         "lattice worker history LAT-1",
@@ -32,32 +42,43 @@ class WorkerHistory(Command):
         liveness.refresh_all(board)
         task_id = board.resolve(args.task) if args.task is not None else None
         prices = costs.prices_of(board)
-        shown = overview.history(board, task_id, args.worker)[: args.limit]
+        everything = overview.history(board, task_id, args.worker)
+        before = overview.templates_before(everything)
+        shown = overview.families(everything)[: args.limit]
         return Answer(
-            data=lambda: [data_of(run) | {"cost": cost_data(costs.of_run(run, prices))} for run in shown],
-            text=lambda terminal: _history(shown, prices, terminal),
+            data=lambda: [_data(run, before) | {"cost": cost_data(costs.of_run(run, prices))} for run in shown],
+            text=lambda terminal: _history(shown, before, prices, terminal),
             quiet="\n".join(run.run_id for run in shown),
         )
 
 
-def _history(runs: Sequence[RunView], prices: Prices, terminal: Terminal) -> str:
+def _data(run: RunView, before: Mapping[str, str]) -> dict[str, Any]:
+    """A run that ended, for programs. `template_before` is the prompt's file of the worker's run before it."""
+    return data_of(run) | {"template_before": before.get(run.run_id), "template_changed": _changed(run, before)}
+
+
+def _changed(run: RunView, before: Mapping[str, str]) -> bool:
+    return run.run_id in before and before[run.run_id] != run.template_sha256
+
+
+def _history(runs: Sequence[RunView], before: Mapping[str, str], prices: Prices, terminal: Terminal) -> str:
     if not runs:
         return "No run has ended."
-    rows = []
-    for run in runs:
-        rows.append(
-            [
-                run.run_id,
-                run.worker,
-                line(run.task),
-                run.state,
-                terminal.when(run.ended_at or ""),
-                span(run.duration_s),
-                short_cost(costs.of_run(run, prices)),
-                line(run.requested_by),
-                line(run.error or run.result or "").partition("\\x0a")[0],
-            ]
-        )
-    heads = ("RUN", "WORKER", "TASK", "STATE", "ENDED", "TIME", "COST", "BY", "WHY")
-    first_to_go = [heads.index(name) for name in ("COST", "BY", "TIME", "WHY", "WORKER", "ENDED", "TASK")]
-    return table(rows, terminal, heads.index("WHY"), heads, first_to_go)
+    rows = [
+        [
+            name,
+            run.worker,
+            line(run.task),
+            run.state,
+            terminal.when(run.ended_at or ""),
+            span(run.duration_s),
+            model_cell(run),
+            tokens_cell(run),
+            short_cost(costs.of_run(run, prices)),
+            "changed" if _changed(run, before) else "",
+            line(run.requested_by),
+            line(run.error or run.result or "").partition("\\x0a")[0],
+        ]
+        for name, run in zip(names(runs), runs, strict=True)
+    ]
+    return runs_table(rows, terminal, HEADS, "WHY", FIRST_TO_GO, OF_AGENTS)

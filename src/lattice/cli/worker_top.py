@@ -9,13 +9,13 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from lattice.cli.arguments import Answer, Command, Context
-from lattice.cli.render import Terminal, line, table
+from lattice.cli.render import Terminal, line
 from lattice.cli.screen import Left, Screen, fitted
 from lattice.cli.worker_logs import tail_of
-from lattice.cli.worker_views import FIRST_TO_GO, FLEXIBLE, HEADS, listed_data, page, places_of, row, steps_of
+from lattice.cli.worker_views import listed_data, listing, page, places_of, steps_of
 from lattice.commands.board import Board
 from lattice.errors import LatticeError, NotFound, UsageError
-from lattice.workers import control, costs, liveness, overview
+from lattice.workers import agent_runs, control, costs, liveness, overview
 from lattice.workers.overview import RunView
 from lattice.workers.processes import usage
 from lattice.workers.processes.usage import Usage
@@ -73,7 +73,7 @@ class Top:
     def look(self) -> None:
         """Take in what runs now."""
         liveness.refresh_all(self.board)
-        self.runs = overview.active(self.board)
+        self.runs = overview.families(overview.active(self.board))
         self.places = places_of(self.board, self.runs)
         self._before, self.used = self.used, usage.look(run.run_id for run in self.runs)
         ids = [run.run_id for run in self.runs]
@@ -113,12 +113,10 @@ class Top:
     def _rows(self, columns: int, terminal: Terminal) -> list[str]:
         if not self.runs:
             return ["Nothing is running."]
-        cells = [
-            row(run, self.used.get(run.run_id), self.places.get(run.run_id), self._before.get(run.run_id))
-            for run in self.runs
-        ]
         plain = Terminal(columns=columns, now_ms=terminal.now_ms)
-        head, *lines = table(cells, plain, FLEXIBLE, HEADS, FIRST_TO_GO).split("\n")
+        head, *lines = listing(
+            self.runs, self.used, self.places, costs.prices_of(self.board), plain, self._before
+        ).split("\n")
         shown = [head]
         for run, text in zip(self.runs, lines, strict=True):
             shown.append(_inverse(text, columns) if run.run_id == self.selected else text)
@@ -130,8 +128,9 @@ class Top:
         except NotFound as gone:
             return [line(gone.message)]
         plain = Terminal(columns=columns, now_ms=terminal.now_ms)
-        cost = costs.of_run(run, costs.prices_of(self.board))
-        return page(run, steps_of(self.board, run), self.used.get(run.run_id), cost, plain).split("\n")
+        agent, members = agent_runs.of(self.board, run.run_id), overview.members(self.board, run)
+        cost, used = costs.of_run(run, costs.prices_of(self.board)), self.used.get(run.run_id)
+        return page(run, steps_of(self.board, run), used, cost, plain, agent, members).split("\n")
 
     def _log(self, rows: int) -> Sequence[str]:
         return tail_of(RunFolder(self.board.folder, self.selected or ""), max(rows, 1)) or ["It has said nothing yet."]
@@ -146,7 +145,8 @@ class Top:
         watched = [self.board.path("runs", "open"), self.board.path("runs")]
         watched += [self.board.path("events", f"{run.task_id}.jsonl") for run in self.runs]
         if self.mode == "logs" and self.selected is not None:
-            watched.append(str(RunFolder(self.board.folder, self.selected).output_log))
+            folder = RunFolder(self.board.folder, self.selected)
+            watched += [str(folder.output_log), str(folder.stream)]
         return [_changed(path) for path in watched]
 
 

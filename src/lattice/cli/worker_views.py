@@ -6,13 +6,16 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lattice.cli.agent_cells import model_cell, names, runs_table, tokens_cell, turns_cell
 from lattice.cli.arguments import Answer, Command, Context, Parser, positive
-from lattice.cli.cost_words import cost_data, told_cost, usage_words
-from lattice.cli.render import Terminal, line, span, table
+from lattice.cli.cost_words import cost_data, short_cost, told_cost, usage_words
+from lattice.cli.render import Terminal, line, span
 from lattice.cli.worker_wait import add_run, data_of
 from lattice.commands.board import Board
-from lattice.core.costs import Cost
-from lattice.workers import control, costs, liveness, overview
+from lattice.core.costs import Cost, Prices
+from lattice.core.text import visible_prose
+from lattice.workers import agent_runs, control, costs, liveness, overview
+from lattice.workers.agent_runs import CHANGED, GONE, SAME, AgentRun
 from lattice.workers.ends import steps
 from lattice.workers.ends.steps import Step
 from lattice.workers.overview import RunView
@@ -21,16 +24,24 @@ from lattice.workers.processes.usage import Usage
 from lattice.workers.queueing import queue
 from lattice.workers.runs import RunFolder
 
-HEADS = ("RUN", "WORKER", "TASK", "STATE", "PLACE", "AGE", "OUTPUT", "CPU", "MEMORY", "BY / WHY")
-FLEXIBLE = HEADS.index("BY / WHY")
-FIRST_TO_GO = [HEADS.index(name) for name in ("CPU", "MEMORY", "OUTPUT", "AGE", "PLACE", "BY / WHY", "WORKER", "TASK")]
+HEADS = (
+    *("RUN", "WORKER", "TASK", "STATE", "PLACE", "AGE", "OUTPUT", "CPU", "MEMORY"),
+    *("MODEL", "TURNS", "TOKENS", "COST", "DOES / WHY / BY"),
+)
+FLEXIBLE = "DOES / WHY / BY"
+OF_AGENTS = ("MODEL", "TURNS", "TOKENS", "COST")
+FIRST_TO_GO = (
+    *("CPU", "MEMORY", "OUTPUT", "MODEL", "TURNS", "TOKENS", "AGE", "PLACE", "COST"),
+    *(FLEXIBLE, "WORKER", "TASK"),
+)
 
 
 class WorkerPs(Command):
     description = (
         "What runs now, by what the kernel knows: a run whose supervisor died is never shown as running. CPU is of\n"
         "one processor over the run's life; MEMORY is the proportional set size of all its processes. PLACE is\n"
-        "that of a run that waits, in the queue."
+        "that of a run that waits, in the queue. Of agents there are the model, its turns, the tokens and dollars\n"
+        "that it says it has used so far, and what it does now. The members of a team stand below it."
     )
     examples = ("lattice worker ps", "lattice worker ps --all", "lattice worker ps --json")
 
@@ -44,45 +55,65 @@ class WorkerPs(Command):
         runs = overview.active(board)
         if args.all:
             runs = list({run.run_id: run for run in [*overview.on_this_machine(board), *runs]}.values())
-        shown = runs[-args.limit :] if args.limit else runs
+        shown = overview.families(runs[-args.limit :] if args.limit else runs)
         used = usage.look(run.run_id for run in shown if not run.ended)
         places = places_of(board, shown)
         return Answer(
             data=lambda: [listed_data(run, used.get(run.run_id), places) for run in shown],
-            text=lambda terminal: _ps(shown, used, places, terminal, everything=args.all),
+            text=lambda terminal: (
+                listing(shown, used, places, costs.prices_of(board), terminal)
+                or ("No runs on this machine yet." if args.all else "Nothing is running.")
+            ),
             quiet="\n".join(run.run_id for run in shown),
         )
 
 
 class WorkerShow(Command):
-    examples = ("lattice worker show RUN", "lattice worker show RUN --json")
+    examples = ("lattice worker show RUN", "lattice worker show RUN --json", "lattice worker show RUN --prompt")
     description = (
         "RUN is a run's id, or the end of it as far as it is its own. The steps are those that this machine saw,\n"
-        "each with the time since the one before it."
+        "each with the time since the one before it. Of an agent's run there are its session, its prompt and whether\n"
+        "the prompt's file is still the same; of a team's, its members."
     )
 
     def arguments(self, parser: Parser) -> None:
         add_run(parser)
+        parser.add_argument("--prompt", action="store_true", help="print the prompt that its agent was given")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
         board = context.board
         run = control.refreshed(board, args.run)
+        if args.prompt:
+            return _prompt(board, run)
         done = steps_of(board, run)
         cost = costs.of_run(run, costs.prices_of(board))
         used = usage.look(() if run.ended else (run.run_id,)).get(run.run_id)
         from lattice.cli.worker_code import left_by, told  # git: `ps` does without
 
         left = left_by(board, run)
+        agent, members = agent_runs.of(board, run.run_id), overview.members(board, run)
         return Answer(
             data=lambda: (
                 data_of(run)
                 | usage_data(used)
                 | {"cost": cost_data(cost), "steps": [step.fields() for step in done]}
+                | {"agent": agent and agent.fields(), "members": [data_of(member) for member in members]}
                 | left
             ),
-            text=lambda terminal: "\n".join([page(run, done, used, cost, terminal), *told(left, run.run_id)]),
+            text=lambda terminal: "\n".join(
+                [page(run, done, used, cost, terminal, agent, members), *told(left, run.run_id)]
+            ),
             quiet=run.run_id,
         )
+
+
+def _prompt(board: Board, run: RunView) -> Answer:
+    path, text = agent_runs.prompt_of(board, run)
+    return Answer(
+        data=lambda: {"run_id": run.run_id, "path": str(path), "prompt_sha256": run.prompt_sha256, "text": text},
+        text=lambda _: visible_prose(text).rstrip("\n"),
+        quiet=str(path),
+    )
 
 
 def steps_of(board: Board, run: RunView) -> list[Step]:
@@ -111,20 +142,38 @@ def usage_data(used: Usage | None, before: Usage | None = None) -> dict[str, Any
     }
 
 
-def row(run: RunView, used: Usage | None, place: int | None, before: Usage | None = None) -> list[str]:
-    """A run as a row under `HEADS`."""
-    return [
-        run.run_id,
-        run.worker,
-        line(run.task),
-        run.state,
-        "" if place is None else str(place),
-        span(run.duration_s),
-        "" if run.silent_s is None or run.ended else f"silent {span(run.silent_s)}",
-        f"{used.cpu_percent(before):.0f}%" if used else "",
-        mebibytes(used.memory_bytes) if used else "",
-        line(run.error or run.requested_by),
+def listing(
+    runs: Sequence[RunView],
+    used: Mapping[str, Usage],
+    places: Mapping[str, int],
+    prices: Prices,
+    terminal: Terminal,
+    before: Mapping[str, Usage] | None = None,
+) -> str:
+    """The runs as a table, a line each, in their order; nothing where there is none."""
+    rows = [
+        [
+            name,
+            run.worker,
+            line(run.task),
+            run.state,
+            str(places.get(run.run_id, "")),
+            span(run.duration_s),
+            "" if run.silent_s is None or run.ended else f"silent {span(run.silent_s)}",
+            *_cells(used.get(run.run_id), (before or {}).get(run.run_id)),
+            model_cell(run),
+            turns_cell(run),
+            tokens_cell(run),
+            short_cost(costs.of_run(run, prices)),
+            line(run.error or run.activity or run.requested_by),
+        ]
+        for name, run in zip(names(runs), runs, strict=True)
     ]
+    return runs_table(rows, terminal, HEADS, FLEXIBLE, FIRST_TO_GO, OF_AGENTS) if rows else ""
+
+
+def _cells(used: Usage | None, before: Usage | None) -> tuple[str, str]:
+    return (f"{used.cpu_percent(before):.0f}%", mebibytes(used.memory_bytes)) if used else ("", "")
 
 
 def mebibytes(size: int | None) -> str:
@@ -132,21 +181,15 @@ def mebibytes(size: int | None) -> str:
     return "" if size is None else f"{size / (1 << 20):.1f} MiB"
 
 
-def _ps(
-    runs: Sequence[RunView],
-    used: Mapping[str, Usage],
-    places: Mapping[str, int],
+def page(
+    run: RunView,
+    done: Sequence[Step],
+    used: Usage | None,
+    cost: Cost | None,
     terminal: Terminal,
-    *,
-    everything: bool,
+    agent: AgentRun | None = None,
+    members: Sequence[RunView] = (),
 ) -> str:
-    if not runs:
-        return "No runs on this machine yet." if everything else "Nothing is running."
-    rows = [row(run, used.get(run.run_id), places.get(run.run_id)) for run in runs]
-    return table(rows, terminal, FLEXIBLE, HEADS, FIRST_TO_GO)
-
-
-def page(run: RunView, done: Sequence[Step], used: Usage | None, cost: Cost | None, terminal: Terminal) -> str:
     """All that is known of a run, for people."""
     facts = [
         ("task", f"{run.task} ({run.task_id})"),
@@ -170,15 +213,40 @@ def page(run: RunView, done: Sequence[Step], used: Usage | None, cost: Cost | No
         ("worktree", run.worktree if not run.ended else None),
         ("kept", run.salvage_ref),
         ("artifacts", ", ".join(run.artifact_ids) or None),
-        ("tokens", usage_words(run.usage)),
+        ("team", run.parent),
+        ("model", model_cell(run) or None),
+        *_agent_facts(agent),
+        ("does", run.activity if not run.ended else None),
+        ("turns", turns_cell(run) or None),
+        ("tokens", usage_words(run.used)),
         ("cost", told_cost(run, cost)),
         ("log", None if run.external else f"lattice worker logs {run.run_id}"),
     ]  # fmt: skip
     shown = [f"  {name:<12} {value if name == 'state' else line(value)}" for name, value in facts if value is not None]
+    team = [
+        f"  {member.worker:<12} {terminal.styled(member.state)}  {member.run_id}"
+        + (f"  {line(member.error or member.activity)}" if member.error or member.activity else "")
+        for member in members
+    ]
+    if team:
+        team.insert(0, terminal.styled("Members", "heading"))
     timeline = [f"  {step.name:<12} {_took(step):>10}  {steps.MEANING[step.name]}" for step in done]
     if timeline:
         timeline.insert(0, terminal.styled("Steps", "heading"))
-    return "\n".join([terminal.styled(f"{run.worker}  {run.run_id}", "heading"), *shown, *timeline])
+    return "\n".join([terminal.styled(f"{run.worker}  {run.run_id}", "heading"), *shown, *team, *timeline])
+
+
+def _agent_facts(agent: AgentRun | None) -> list[tuple[str, str | None]]:
+    if agent is None:
+        return []
+    return [
+        ("session", agent.session_id and agent.session_id + (", gone on with" if agent.resumed else "")),
+        ("prompt", agent.prompt),
+        ("made from", f"{agent.template}, {_TEMPLATE[agent.template_state]}"),
+    ]
+
+
+_TEMPLATE = {SAME: "the same since", CHANGED: "changed since", GONE: "which is gone"}
 
 
 def _took(step: Step) -> str:

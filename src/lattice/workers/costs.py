@@ -18,8 +18,8 @@ def prices_of(board: Board) -> Prices:
 
 
 def of_run(run: RunView, prices: Prices) -> Cost | None:
-    """What the run cost; None where nobody knows."""
-    return cost_of(run.usage, run.model, prices)
+    """What the run cost, or, while it runs, has cost by now; None where nobody knows."""
+    return cost_of(run.used, run.said_model, prices)
 
 
 def is_unknown(run: RunView, cost: Cost | None) -> bool:

@@ -87,6 +87,12 @@ class RunView(Record):
         return said if isinstance(said, dict) else None
 
     @property
+    def said_model(self) -> str | None:
+        """The model that its agent says it is."""
+        said = self.model or (self.progress or {}).get("model")
+        return said if isinstance(said, str) else None
+
+    @property
     def activity(self) -> str | None:
         """What its agent does now."""
         said = (self.progress or {}).get("activity")
