@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from lattice.commands.tasks import CreateTask
 from lattice.store.files import ids_file
 from tests.commands.earlier import install
 from tests.conftest import ANN, make_board, reopened
-from tests.faults import Acknowledge, Kind, run_with_fault
+from tests.faults import Acknowledge, Kind, run_with_fault, sweep
 from tests.races import race
 
 
@@ -241,6 +242,27 @@ def test_a_rebuild_leaves_the_bytes_of_a_file_that_grew(board: Board) -> None:
     grown = (board.folder / "ids.json").read_bytes()
     rebuild_all(reopened(board))
     assert grown == (board.folder / "ids.json").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["enospc", "eio"])
+def test_a_log_that_a_rebuild_could_not_read_keeps_its_name(board: Board, kind: Kind) -> None:
+    made = [CreateTask(title).run(board, ANN).task for title in ("First", "Second")]
+
+    def nothing_derived() -> None:
+        for path in (board.folder / "ids.json", *(board.folder / "tasks").iterdir()):
+            path.unlink(missing_ok=True)
+
+    def rebuild(acknowledge: Acknowledge) -> None:
+        with suppress(OSError):  # as it says where it cannot write
+            acknowledge(str(len(rebuild_all(reopened(board)).damaged)))
+
+    damaged = 0
+    for k, outcome in sweep(rebuild, kind, nothing_derived):
+        assert not outcome.crash, outcome.crash
+        damaged += outcome.acknowledged == ("1",)
+        assert [task.id for task in made] == [reopened(board).resolve(f"LAT-{number}") for number in (1, 2)], k
+    assert 2 == damaged, "each log could not be read once"
+    assert "LAT-3" == CreateTask("Next").run(reopened(board), ANN).task.short_id
 
 
 def _brought(board: Board, source: Board) -> list[str]:

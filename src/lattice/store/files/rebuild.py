@@ -40,14 +40,16 @@ def everything(board: Path) -> Rebuilt:
     with locked(lock_path(board)):  # Nobody begins a task meanwhile.
         numbers = ShortIds(board)
         for part in in_parts(partial(_snapshots, board), scan.places(board)):
-            for stream, damage, noted, short_ids in part:
-                read.add(stream)
+            for stream, damage, noted, given in part:
                 lines.update(noted)
                 if damage is not None:
                     damaged.append((stream, damage))
                 elif noted:
                     done.append(stream)
-                names += [(short_id, stream) for short_id in (short_ids if damage is None else numbers.of(stream))]
+                short_ids = given if damage is None else numbers.of(stream)
+                names += [(short_id, stream) for short_id in short_ids]
+                if damage is None or short_ids:  # Else it may have one: who looks up a short id reads the log again.
+                    read.add(stream)
         put_lifecycle(board, lines)
         numbers.rebuild(names, read)
         numbers.save()
