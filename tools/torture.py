@@ -27,6 +27,7 @@ PROMISES = {
     "power": "P1",
     "storage": "P2",
     "acts": "P2",
+    "strace": "P2",
     "writers": "P3",
     "runs: one fault": "P5 P6",
     "runs: the starter": "P5",

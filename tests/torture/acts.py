@@ -201,7 +201,7 @@ def run_case(case: Case, bench: Bench, folder: Path, broken: Sequence[str] = ())
         for k, kind in _some([(k, kind) for k, name in enumerate(names, 1) for kind in kinds_of(name)], case):
             root = place / f"{k}-{kind.replace(' ', '-')}"
             outcome = _acted(case, start, image, root, k, kind, broken)
-            wrong = [outcome.crash] if outcome.crash else _wrongs(root, kind, outcome, before, after)
+            wrong = [outcome.crash] if outcome.crash else wrongs(root, kind, outcome, before, after)
             tried += 1
             if wrong:
                 shutil.move(root, folder / root.name)
@@ -304,7 +304,7 @@ def streams(root: Path) -> Streams:
     return seen
 
 
-def _wrongs(root: Path, kind: Kind, outcome: Outcome, before: Streams, after: Streams) -> list[str]:
+def wrongs(root: Path, kind: Kind, outcome: Outcome, before: Streams, after: Streams) -> list[str]:
     """Everything that must not be so after the fault, and after the commands that follow it."""
     said = outcome.acknowledged[0] if outcome.acknowledged else ""
     refused = said.startswith("refused")

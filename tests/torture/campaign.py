@@ -10,19 +10,20 @@ from itertools import count, product
 from pathlib import Path
 from typing import TypeVar
 
-from tests.torture import acts, corruption, damage, decisions, hardships, power, runs, soak, storage, strangers
+from tests.torture import acts, corruption, damage, decisions, hardships, power, runs, soak, storage, strangers, traced
 from tests.torture.arena import SETTLED_WITHIN_S, Finding, contained
 from tests.torture.inject import Fault, Kind, Role
 from tests.torture.mounts import KINDS
 from tests.torture.site import Site
 
-PARTS = ("storage", "acts", "power", "runs", "hardships", "git", "writers", "corruption", "soak", "teeth")
+PARTS = ("storage", "acts", "strace", "power", "runs", "hardships", "git", "writers", "corruption", "soak", "teeth")
 Job = Callable[[], Finding]
 Broken = Callable[[Sequence[str]], Finding]  # a trial, given the breaks that it is to run with
 _T = TypeVar("_T")
 CUTS, CUTS_A_DISK, TOOTH_CUTS = 3_334, 20, 8  # of which `--full` makes 1,000
 SOAKED, SOAKED_MIN = 1_667, 12  # of which `--full` makes 500
 ACTS = 3.4  # times the share: with the board in memory they are cheap
+TRACED = 3.4  # times the share, of some two hundred
 HARDSHIPS = 10
 LONG = 0.3  # From this share on every byte is damaged, in one way or other (a share of 1: in every way), and:
 WRITTEN, WRITTEN_A_BOARD, WRITTEN_SHORT = 100_000, 2_000, 30_000
@@ -60,6 +61,7 @@ class Campaign:
         trials: dict[str, Callable[[], Iterator[Job]]] = {
             "storage": self._storage,
             "acts": self._acts,
+            "strace": self._strace,
             "power": self._power,
             "hardships": self._hardships,
             "soak": self._soak,
@@ -82,6 +84,17 @@ class Campaign:
         bench = acts.made(self._new())
         for case in acts.cases(min(1.0, ACTS * self._share), self._seed * acts.GOLDEN):
             yield partial(acts.run_case, case, bench, self._new())
+
+    def _strace(self) -> Iterator[Job]:
+        bench = acts.made(self._new())
+        try:
+            everything = list(traced.trials(bench, self._new()))
+        except traced.NotTraceable as why:
+            missing = Finding("strace", str(why), False)
+            yield lambda: missing
+            return
+        for trial in self._some(everything, min(TRACED, 1 / self._share)):
+            yield partial(traced.run_trial, trial, bench, self._new())
 
     def _power(self) -> Iterator[Job]:
         left = max(CUTS_A_DISK, round(CUTS * self._share))

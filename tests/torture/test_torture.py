@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lattice.core import codec
-from tests.torture import acts, corruption
+from tests.torture import acts, corruption, traced
 from tests.torture.arena import Finding, contained
 from tests.torture.breaks import put
 from tests.torture.campaign import Campaign
@@ -23,6 +23,15 @@ pytestmark = pytest.mark.torture
 SHARE = 0.02
 PARTS_OF_RUNS = 2
 FAULTS_OF_ACTS = 0.75  # which are more than 10,000
+DEAF = f"""
+import os
+def write(descriptor, data, call=os.write):
+    try:
+        return call(descriptor, data)
+    except OSError:
+        return len(data)
+os.write = write
+{traced.PLAIN}"""
 
 
 @pytest.fixture
@@ -52,6 +61,28 @@ def test_every_command_that_writes_is_done_or_not_done(folder: Path, command: st
         for number, case in enumerate(acts.cases(FAULTS_OF_ACTS, 0, [command]))
     )
     sound(contained(trials), 1)
+
+
+def test_what_a_command_says_is_so_where_the_kernel_refuses_any_of_its_calls(folder: Path) -> None:
+    findings = list(Campaign(folder, share=3 * SHARE).part("strace"))
+    if not any(finding.met for finding in findings):
+        pytest.skip(findings[0].label)
+    sound(iter(findings), 30)
+
+
+def test_a_command_that_does_not_hear_the_kernel_refuse_is_a_violation(folder: Path) -> None:
+    bench = acts.made(folder / "bench")
+    try:
+        everything = list(traced.trials(bench, folder / "calls"))
+    except traced.NotTraceable as why:
+        pytest.skip(str(why))
+    refused = next(
+        trial
+        for trial in everything
+        if (trial.command, trial.call) == ("comment", "write") and "events/task_" in str(trial.path)
+    )
+    (found,) = contained([partial(traced.run_trial, refused, bench, folder / "trial", DEAF)])
+    assert ("strace", True) == (found.group, any("neither before nor after" in wrong for wrong in found.violations))
 
 
 @pytest.mark.parametrize("seed", range(1, PARTS_OF_RUNS + 1))
