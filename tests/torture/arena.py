@@ -53,8 +53,11 @@ def settle(until: Callable[[], bool] | None = None, within_s: float = SETTLED_WI
 
 
 def nobody_supervises() -> bool:
-    """Whether all that is left below this process are engines, their children and git."""
-    return not any(_is_ours(pid) for pid in descendants(os.getpid()))
+    """Whether all that is left below this process are engines, their children and git.
+
+    Two looks: one that falls into the moment in which a guard gets another parent sees neither it nor its children.
+    """
+    return not any(_is_ours(pid) for _ in range(2) for pid in descendants(os.getpid()))
 
 
 def _is_ours(pid: int) -> bool:

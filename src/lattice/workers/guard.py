@@ -30,6 +30,8 @@ from lattice.workers.runs import RunFolder
 from lattice.workers.succession import Order, Predecessor, Succeeds
 
 SWEEP_S = 30.0
+STARTER_S = 30.0
+"""For how long a starter may go on holding a lease that it has handed on; it lets go within microseconds."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -96,6 +98,8 @@ def _finish(root: Path, folder: RunFolder) -> None:
         killed = sweep(SWEEP_S, spare_guards=True)  # What the supervisor left is ours by now.
         board = Board(root, read_config(root))
         if folder.exists() and not folder.is_closed():
+            # A supervisor may die before its starter has let go of the lease, which it handed on.
+            lease.wait_until_free(folder.lease, STARTER_S)
             mend(board, folder, killed, "guard")
         liveness.refresh(board, heals=False)  # A run that was started inside its sandbox died with it.
     except (LatticeError, OSError) as why:

@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from pathlib import Path
+from types import FrameType
 
 from lattice.store.files.disk import StrPath
 
@@ -55,6 +57,32 @@ def held(path: StrPath) -> bool:
         return not _try(fd, fcntl.LOCK_SH)
     finally:
         os.close(fd)
+
+
+def wait_until_free(path: StrPath, within_s: float) -> bool:
+    """Wait until nobody holds the lease; whether it came to that. For a process of one thread. Raises OSError.
+
+    flock(2) wakes at once and has no time limit of its own: an alarm interrupts it, and its handler ends the wait.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return True
+    before = signal.signal(signal.SIGALRM, _too_late)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, within_s)
+        fcntl.flock(fd, fcntl.LOCK_SH)
+    except TimeoutError:
+        return False
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        os.close(fd)
+    return True
+
+
+def _too_late(_signum: int, _frame: FrameType | None) -> None:
+    raise TimeoutError
 
 
 def hand_on(fd: int) -> None:
