@@ -16,7 +16,7 @@ from lattice.workers import handover
 from lattice.workers.processes.table import is_stopped
 from lattice.workers.runs import RunFolder, open_runs
 from tests.conftest import git
-from tests.workers.conftest import SOURCES, Bench, eventually, is_alive
+from tests.workers.conftest import SOURCES, Bench, eventually, is_alive, supervision
 
 TREE = """
 trap "" TERM INT HUP
@@ -58,7 +58,7 @@ def test_a_supervisor_that_dies_while_its_starter_still_holds_the_lease_is_mende
     def ready(read_fd: int) -> bool:
         told = real(read_fd)
         (run,) = open_runs(bench.board.folder)
-        guard, supervisor = bench.supervision(run)
+        guard, supervisor = supervision(run)[:2]  # It may be preparing the run by now, in a third process.
         os.kill(supervisor, signal.SIGKILL)
         gives_up_at = time.monotonic() + 1.0
         while is_alive(guard) and time.monotonic() < gives_up_at:
