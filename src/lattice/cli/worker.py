@@ -16,13 +16,15 @@ class WorkerRun(Command):
         "The worker runs in a git worktree of its own, supervised to a certain end. The commit is --commit,\n"
         "else the task's linked branch, else HEAD; the base is --base, else where the commit left the\n"
         "definition's base branch, else its parent. The answer comes as soon as the run is supervised, or\n"
-        "waits in the queue where as many run as may."
+        "waits in the queue where as many run as may. With --resume its agent goes on with the session of an\n"
+        "earlier run of the same engine on the task; its cost is what is new."
     )
     examples = (
         "lattice worker run DiffCheck LAT-1",
         "lattice worker run DiffCheck LAT-1 --wait",
         "lattice worker run DiffCheck LAT-1 --commit feature --base main",
         "lattice worker run DiffCheck LAT-1 --dry-run --json",
+        "lattice worker run CodeReviewLite LAT-1 --resume RUN",
     )
     writes = True
 
@@ -31,6 +33,7 @@ class WorkerRun(Command):
         add_task(parser)
         parser.add_argument("--commit", metavar="REF", help="what to work on")
         parser.add_argument("--base", metavar="REF", help="what to compare with")
+        parser.add_argument("--resume", metavar="RUN", help="go on with the session of this run's agent")
         parser.add_argument("--wait", action="store_true", help="wait for the end; exit with 1 if it fails")
         parser.add_argument("--no-queue", action="store_true", help="refuse where it would have to wait its turn")
         parser.add_argument("--dry-run", action="store_true", help="check everything, show what would run, run nothing")
@@ -38,7 +41,7 @@ class WorkerRun(Command):
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
         board = context.board
         by = context.sign(args)
-        request = launch.Request(args.worker, args.task, args.commit, args.base)
+        request = launch.Request(args.worker, args.task, args.commit, args.base, args.resume)
         prepared = launch.plan(board, request, context.environ)
         if args.dry_run:
             shape = prepared.described()

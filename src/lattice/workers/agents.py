@@ -19,6 +19,7 @@ from lattice.workers.engines import probe, table
 from lattice.workers.engines.protocol import Engine, Work
 from lattice.workers.engines.spec import AgentSpec
 from lattice.workers.environment import child_environment
+from lattice.workers.resuming import Session
 from lattice.workers.runs import RunFolder
 
 
@@ -64,9 +65,12 @@ def prepare(
     values: Mapping[str, str],
     top: Path,
     environ: Mapping[str, str],
-    resume: str | None = None,
+    session: Session | None = None,
 ) -> Agent:
-    """What the run's agent is executed with. Nothing is written. Raises DefinitionError."""
+    """What the run's agent is executed with, in a `session` to go on with if one is given. Nothing is written.
+
+    Raises DefinitionError.
+    """
     engine = chosen(definition, board.config.engine_order, environ)
     program, flags = _probed(definition, engine, environ)
     template = template_of(definition, top)
@@ -78,8 +82,8 @@ def prepare(
         output_dir=folder.out,
         final_message=folder.out / ".last-message",
         model=definition.model,
-        session_id=session_id if resume is None else None,
-        resume=resume,
+        session_id=session_id if session is None else None,
+        resume=session.id if session is not None else None,
         read_only=definition.branch is None,
         budget_usd=definition.agent.budget_usd,
     )
@@ -90,8 +94,9 @@ def prepare(
         prompt_sha256=sha256,
         stdin=str(invocation.stdin) if invocation.stdin is not None else None,
         model=definition.model,
-        session_id=resume or session_id,
-        resumed=resume is not None,
+        session_id=session.id if session is not None else session_id,
+        resumed=session is not None,
+        before=session.before if session is not None else None,
         budget_usd=definition.agent.budget_usd,
         budget_tokens=definition.agent.budget_tokens,
         masked=definition.branch is None if definition.agent.mask is None else definition.agent.mask,

@@ -26,7 +26,7 @@ from lattice.workers.launch import caches_of, worktrees_of
 from lattice.workers.overview import RunView, find
 from lattice.workers.queueing.queue import take_out
 from lattice.workers.reconcile import mend
-from lattice.workers.runs import RunFolder, abandoned_drafts, all_runs
+from lattice.workers.runs import RunFolder, abandoned_drafts, all_runs, open_runs
 from lattice.workers.worktrees import branches, cache, worktree
 from lattice.workers.worktrees.git import Repository
 from lattice.workers.worktrees.salvage import salvage
@@ -206,7 +206,12 @@ def stray_worktrees(board: Board, repo: Repository, environ: Mapping[str, str]) 
     here = [path for path in root.iterdir() if is_id("run", path.name)]
     listed = [path for path in worktree.registered(repo) if path.parent == root]
     strays = dict.fromkeys(sorted([*here, *listed]))
-    return [path for path in strays if not RunFolder(board.folder, path.name).alive()]
+    if not strays:
+        return []
+    # A run that goes on with the session of another works where that one did.
+    alive = [folder.spec() for folder in open_runs(board.folder) if folder.alive()]
+    taken = {spec.worktree for spec in alive if spec is not None}
+    return [path for path in strays if str(path) not in taken and not RunFolder(board.folder, path.name).alive()]
 
 
 def _clear(board: Board, repo: Repository, path: Path) -> None:

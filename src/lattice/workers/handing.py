@@ -11,6 +11,7 @@ from lattice.core.reviews.schema import SCHEMA
 from lattice.errors import NotFound, ValidationError
 from lattice.store.files import disk
 from lattice.workers import prompts
+from lattice.workers.engines.spec import AgentSpec
 from lattice.workers.runs import RunFolder, RunSpec
 
 
@@ -32,10 +33,13 @@ def give(folder: RunFolder, spec: RunSpec) -> None:
         merged = disk.read(RunFolder(board.folder, spec.parent).out / prompts.MERGED_FILE)
         if merged is not None:
             disk.replace(folder.given / prompts.MERGED_FILE, merged)
-    template = Path(agent.template).read_text(encoding="utf-8")
-    prompts.keep(
-        board.folder, prompts.render(template, prompts.values_of(values_of(spec, folder), folder)), agent.prompt_sha256
-    )
+    prompts.keep(board.folder, rendered(spec, folder, agent), agent.prompt_sha256)
+
+
+def rendered(spec: RunSpec, folder: RunFolder, agent: AgentSpec) -> str:
+    """The run's prompt, made from its file as that is now. Raises OSError, UnicodeDecodeError."""
+    template = Path(agent.template).read_bytes().decode("utf-8")  # with its own line ends: its hash has them
+    return prompts.render(template, prompts.values_of(values_of(spec, folder), folder))
 
 
 def _plan(board: Board, task_id: str) -> str | None:

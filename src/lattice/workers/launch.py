@@ -47,6 +47,7 @@ from lattice.workers.worktrees.worktree_root import cache_root, worktrees_root
 TYPE_CHECKING = False  # which type checkers take to be true: typing is not needed at run time
 if TYPE_CHECKING:
     from lattice.workers.agents import Agent
+    from lattice.workers.resuming import Session
 
 _UNSAFE_IN_NAMES = re.compile(r"[^A-Za-z0-9-]")
 
@@ -58,6 +59,7 @@ class Request(Record):
     task: str
     commit: str | None = None
     base: str | None = None
+    resume: str | None = None  # the run whose session its agent goes on with
 
 
 class Plan(Record):
@@ -82,6 +84,7 @@ class Plan(Record):
             "branch": self.spec.branch,
             "prompt": self.spec.agent.template if self.spec.agent else None,
             "model": self.spec.agent.model if self.spec.agent else None,
+            "resumes": self.spec.agent.session_id if self.spec.agent and self.spec.agent.resumed else None,
             "sandbox": self.spec.sandbox.said() if self.spec.sandbox else None,
             "timeout_s": self.spec.timeout_s,
             "environment": sorted(self.environment),
@@ -102,6 +105,8 @@ def plan_of(
     task = board.store.task(board.resolve(request.task))
     repo = _repository(board)
     top = repo.top if repo else board.root
+    session = _session(board, definition, task, request.resume)
+    definition = session.definition if session is not None else definition
     catalogue.check(definition, top, environ, board.config.engine_order)
     if definition.worktree and repo is None:
         raise DefinitionError(
@@ -113,9 +118,11 @@ def plan_of(
     run_id = board.ledger.new_id("run")
     folder = RunFolder(board.folder, run_id)
     tree = worktrees_of(board, environ) / run_id if definition.worktree else None
+    if tree is not None and session is not None and session.worktree is not None:
+        tree = tree.with_name(session.worktree.name)
     branch = planning.branch_of(definition, repo, task, run_id)
     values = _values(board, task, folder, tree, head, base, top) | {"worker": definition.name, "branch": branch or ""}
-    agent = _agent(board, definition, folder, values, top, environ)
+    agent = _agent(board, definition, folder, values, top, environ, session)
     cache = caches_of(board, environ) if definition.setup is not None and definition.setup.cache else None
     argv = agent.argv if agent else _argv(definition, top, environ, values)
     preparation = planning.preparation_of(definition, top, environ, values, cache)
@@ -331,12 +338,21 @@ def _agent(
     values: Mapping[str, str],
     top: Path,
     environ: Mapping[str, str],
+    session: Session | None,
 ) -> Agent | None:
     if not is_agent(definition.engine):
         return None
     from lattice.workers import agents  # only the runs of agents pay for it
 
-    return agents.prepare(board, definition, folder, values, top, environ)
+    return agents.prepare(board, definition, folder, values, top, environ, session)
+
+
+def _session(board: Board, definition: Definition, task: Task, run: str | None) -> Session | None:
+    if run is None:
+        return None
+    from lattice.workers import resuming  # few runs go on with another's session
+
+    return resuming.session(board, definition, task, run)
 
 
 def _files(definition: Definition, top: Path, commands: Iterable[Sequence[str]]) -> tuple[tuple[str, str], ...]:

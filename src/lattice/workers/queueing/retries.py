@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from lattice.commands.board import Board
 from lattice.core.events import ProcessRequested
@@ -19,6 +19,10 @@ from lattice.workers.ends.outcome import Outcome
 from lattice.workers.external.lapse import seconds_of
 from lattice.workers.queueing import queue
 from lattice.workers.runs import RunFolder, RunSpec, decode_spec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LIMITED_MAX = 20
 """How many rate limits in a row a run waits for."""
@@ -64,7 +68,8 @@ def following(board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome) 
     try:
         if _is_limited(outcome):
             queue.pause(board, spec.engine, due_ms)
-        retry = _prepared(board, spec, due_ms, limited=_is_limited(outcome)) if _again(spec, outcome) else None
+        used = (outcome.certificate or {}).get("usage")
+        retry = _prepared(board, spec, due_ms, used, limited=_is_limited(outcome)) if _again(spec, outcome) else None
     except OSError as refused:
         folder.note(f"it cannot be tried again: {refused}")
         retry = None
@@ -120,8 +125,10 @@ def _ms_of(ts: object) -> int | None:
         return None
 
 
-def _prepared(board: Board, spec: RunSpec, due_ms: int, *, limited: bool) -> tuple[Retry, int]:
-    """The next run, its folder in the queue and its lease held. Raises OSError."""
+def _prepared(
+    board: Board, spec: RunSpec, due_ms: int, used: Mapping[str, Any] | None, *, limited: bool
+) -> tuple[Retry, int]:
+    """The next run, its folder in the queue and its lease held; `used` is what the last one did. Raises OSError."""
     run_id = board.ledger.new_id("run")
     # What the run was resolved to names it by its id, which nothing else can contain: paths, arguments, branch.
     renamed = decode_spec(spec.encode().replace(spec.run_id.encode(), run_id.encode()))
@@ -134,5 +141,9 @@ def _prepared(board: Board, spec: RunSpec, due_ms: int, *, limited: bool) -> tup
         retry_of=spec.run_id,
     )
     folder = RunFolder(board.folder, run_id)
+    if following_it.agent is not None:
+        from lattice.workers import repeating  # only the retries of agents pay for it
+
+        following_it = repeating.asked_anew(following_it, folder, used)
     lease_fd = folder.create(following_it, queue.note(due_ms))
     return Retry(folder, following_it, due_ms), lease_fd
