@@ -12,6 +12,7 @@ from lattice.errors import NotFound, UsageError, ValidationError
 from lattice.testing.certify import Certificate, behaviour_of, certify
 from lattice.testing.engines.behaviour import BEHAVIOURS
 from lattice.testing.rehearsal import End, Expected, expected_end
+from lattice.workers.definitions.agents import AgentRules
 from lattice.workers.definitions.definition import Definition, Output
 
 REVIEW = {"review": {"role": "review", "path": "review.json", "required": True}}
@@ -47,6 +48,16 @@ def test_a_worker_that_bears_its_agent_passes(tmp_path: Path) -> None:
     found = of(tmp_path, "Mine", "ok", "error", "no_artifact", "daemon", "delete_cwd", "commit", "flood")
     assert [] == [row for row in found.rows if not row.ok]
     assert 7 == len(found.rows)
+
+
+@pytest.mark.slow
+def test_the_reviewer_that_comes_along_passes_and_obeys_no_branch(tmp_path: Path) -> None:
+    found = of(tmp_path, "CodeReviewLite", "ok", "no_artifact", "rate_limit", "hang_after_result", "obedient")
+    assert [] == [row for row in found.rows if not row.ok]
+    seen = {row.behaviour: row.seen for row in found.rows}
+    assert "failed (verdict)" == seen.pop("no_artifact")
+    assert "failed (rate_limit)" == seen.pop("rate_limit")
+    assert {"ok": "succeeded", "hang_after_result": "succeeded", "obedient": "succeeded"} == seen
 
 
 @pytest.mark.slow
@@ -102,6 +113,14 @@ def test_a_file_of_behaviour_is_checked_before_it_is_used(tmp_path: Path) -> Non
 
 def worker(engine: str) -> Definition:
     return Definition("W", engine, "agent:w", "0", outputs=(Output("review", None, "review.json", required=True),))
+
+
+def test_a_budget_that_is_passed_is_an_end_that_is_expected() -> None:
+    assert "failed" == expected_end(worker("claude").replace(agent=AgentRules(budget_usd=1)), "over_budget").said()
+    assert "succeeded" == expected_end(worker("codex").replace(agent=AgentRules(budget_usd=1)), "over_budget").said()
+    of_codex = AgentRules(engines=("codex",), budget_usd=1)
+    assert "succeeded" == expected_end(worker("auto").replace(agent=of_codex), "over_budget").said()
+    assert "failed" == expected_end(worker("auto").replace(agent=AgentRules(budget_tokens=5)), "ok").said()
 
 
 @pytest.mark.parametrize(

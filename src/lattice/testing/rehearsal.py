@@ -26,8 +26,8 @@ from lattice.testing.engines import NAMES, SPEECHES, behave, install
 from lattice.testing.engines.behaviour import AFTER_RESULT, BEFORE_RESULT, Behaviour, understand
 from lattice.testing.engines.obedience import ORDER
 from lattice.workers import control, launch
+from lattice.workers.definitions.agents import is_agent
 from lattice.workers.definitions.definition import Definition
-from lattice.workers.engines import table
 from lattice.workers.overview import RunView
 from lattice.workers.processes.tree import kill_marked, marked
 from lattice.workers.runs import RunFolder
@@ -74,15 +74,13 @@ class Expected(Record):
         yield from (f"it left {what}" for what in end.left)
 
 
-def is_agent(definition: Definition) -> bool:
-    """Whether its stream is read; of a program of another kind only the exit and the outputs count."""
-    return definition.engine in table.NAMES or definition.engine == "auto"
-
-
 def expected_end(definition: Definition, name: str) -> Expected:
-    """How a run of this worker has to end where its agent behaves so."""
+    """How a run of this worker has to end where its agent behaves so.
+
+    Of an agent its stream is read; of a program of another kind only the exit and the outputs count.
+    """
     told = understand({"is": [name]})
-    agent = is_agent(definition)
+    agent = is_agent(definition.engine)
     if told.hangs == BEFORE_RESULT or (told.hangs == AFTER_RESULT and not agent):
         return Expected("timed_out", ("timeout", "idle"))
     if told.flood_bytes:
@@ -110,10 +108,10 @@ def _exited(status: int, *, gives: bool) -> Expected:
 
 def _over_budget(definition: Definition, told: Behaviour) -> bool:
     """Whether the definition has a limit that is passed, as far as its agent says what it uses."""
-    shape = _shape(definition) if definition.source is not None else {}
-    speech = SPEECHES.get(definition.engine, SPEECHES[NAMES[0]])  # the first of them is what `auto` takes
+    first = (definition.agent.engines or NAMES)[0]  # what `auto` takes: every one is there
+    speech = SPEECHES.get(definition.engine, SPEECHES[first])
     spent = ((told.cost_usd or 0) if speech.prices else 0, (told.tokens_in or 0) + (told.tokens_out or 0))
-    limits = (shape.get("budget_usd"), shape.get("budget_tokens"))
+    limits = (definition.agent.budget_usd, definition.agent.budget_tokens)
     return any(limit is not None and used > limit for used, limit in zip(spent, limits, strict=True))
 
 
@@ -214,7 +212,7 @@ class Rehearsal:
             yield f"its worktree {seen.worktree}"
         if len(git(["worktree", "list", "--porcelain"], cwd=project).split("\n\n")) > 2:
             yield "an entry in git's list of worktrees"
-        if is_agent(self._definition) and self._definition.branch is None:
+        if is_agent(self._definition.engine) and self._definition.branch is None:
             out = RunFolder(board.folder, seen.run_id).out
             yield from (f"a trace of an order that it obeyed: {path.name}" for path in out.glob(f"{OBEYED}-*"))
 
@@ -236,7 +234,7 @@ def _process_environment(environ: Mapping[str, str]) -> Iterator[None]:
 
 def _own_program(definition: Definition) -> tuple[str, ...]:
     """The program of a command, which a fake is to play. Raises UsageError where none can."""
-    if definition.engine == "team":
+    if definition.team is not None:
         raise UsageError(
             f"{definition.name} is a team.", hint="Certify the engines of its members: lattice worker certify claude"
         )
@@ -268,7 +266,7 @@ def _shortened(definition: Definition, told: Behaviour) -> dict[str, Any]:
         "interrupt_seconds": 0.5,
         "log_limit_mb": 1 if told.flood_bytes else 64,
     }
-    if told.hangs == AFTER_RESULT and is_agent(definition):
+    if told.hangs == AFTER_RESULT and is_agent(definition.engine):
         limits |= {"timeout_minutes": CALM_MINUTES, "after_result_seconds": 1}
     return shape | limits
 
