@@ -122,6 +122,7 @@ COMMANDS: Mapping[str, Entry] = {
     "worker why": Entry("lattice.cli.worker_why", "WorkerWhy", "Show all that a run's verdict hung on", _WORKERS),
     "worker show": Entry("lattice.cli.worker_views", "WorkerShow", "Show a run: its commit, its end and why", _WORKERS),
     "worker logs": Entry("lattice.cli.worker_logs", "WorkerLogs", "Print what a run said", _WORKERS),
+    "worker replay": Entry("lattice.cli.worker_replay", "WorkerReplay", "Read an agent's stream again", _WORKERS),
     "worker wait": Entry("lattice.cli.worker_wait", "WorkerWait", "Wait for the end of a run", _WORKERS),
     "worker top": Entry("lattice.cli.worker_top", "WorkerTop", "Watch the runs, live on the whole screen", _WORKERS),
     "worker history": Entry("lattice.cli.worker_history", "WorkerHistory", "List the runs that ended", _WORKERS),
