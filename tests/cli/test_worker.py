@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from lattice.testing.engines import install
 from tests.workers.conftest import Bench, eventually
 from tests.workers.conftest import bench as bench  # noqa: PLC0414  # a fixture is shared by its name
 
@@ -33,6 +35,57 @@ def test_check_names_what_could_not_run_and_exits_with_1(bench: Bench) -> None:
     done = bench.lattice("worker", "check", "--quiet")
     assert (1, True) == (done.returncode, "Sleeper" in done.stdout.split())
     assert "INVALID_DEFINITION" == bench.error("worker", "check", "Sleeper")["code"]
+
+
+@pytest.fixture
+def two_agents(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """claude and codex, beside the system's programs; no other agent."""
+    place = install(bench.folder / "agents", ["claude", "codex"])
+    monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
+    return place
+
+
+def test_list_says_what_auto_takes_and_how_many_of_a_team_are_here(bench: Bench, two_agents: Path) -> None:
+    rows = {row["name"]: row for row in bench.data("worker", "list")}
+    assert ("claude", "ok") == (rows["CodeReviewLite"]["takes"], rows["CodeReviewLite"]["state"])
+    heavy = rows["CodeReviewHeavy"]
+    assert ("ok", 2) == (heavy["state"], heavy["quorum"])
+    assert ["gemini-standard", "gemini-critical"] == [one["name"] for one in heavy["members"] if not one["here"]]
+    assert "'gemini' is not on PATH" in heavy["members"][-1]["reason"]
+    shown = bench.lattice("worker", "list").stdout
+    assert "auto: claude" in shown
+    assert "team: 4 of 6 here, quorum 2" in shown
+
+
+def test_a_built_in_worker_without_its_engines_is_not_here_and_not_broken(bench: Bench, two_agents: Path) -> None:
+    for fake in ("claude", "codex"):
+        (two_agents / fake).unlink()
+    bench.worker()
+    done = bench.lattice("worker", "check")
+    assert 0 == done.returncode, done.stdout
+    assert "not here  CodeReviewLite: not installed: claude, codex, gemini, opencode" in done.stdout
+    assert "not here  CodeReviewHeavy: not installed: claude, codex, gemini" in done.stdout
+    assert "" == bench.lattice("worker", "check", "--quiet").stdout.strip()
+    states = {row["name"]: row["state"] for row in bench.data("worker", "list")}
+    assert ("not here", "not here", "ok") == (states["CodeReviewLite"], states["TripleReview"], states["Sleeper"])
+    assert 0 == bench.lattice("worker", "doctor").returncode
+    assert "INVALID_DEFINITION" == bench.error("worker", "check", "CodeReviewLite")["code"]
+
+
+def test_ones_own_worker_without_its_engine_is_broken(bench: Bench, two_agents: Path) -> None:
+    (bench.repo / "workers").mkdir()
+    (bench.repo / "workers" / "p.md").write_text("Review it.\n", encoding="utf-8")
+    shape = '{"name": "Mine", "actor": "agent:mine", "engine": "gemini", "prompt_file": "workers/p.md"}'
+    (bench.repo / "workers" / "mine.json").write_text(shape, encoding="utf-8")
+    done = bench.lattice("worker", "check", "--quiet")
+    assert (1, "Mine") == (done.returncode, done.stdout.strip())
+
+
+def test_an_engine_that_is_too_old_is_no_absence(bench: Bench, two_agents: Path) -> None:
+    (two_agents / "codex").unlink()
+    (two_agents / "claude").write_text("#!/bin/sh\necho --nothing\n", encoding="utf-8")
+    states = {row["name"]: row["state"] for row in bench.data("worker", "list")}
+    assert ("broken", "broken") == (states["CodeReviewLite"], states["TripleReview"])
 
 
 def test_a_dry_run_shows_what_would_run_and_leaves_no_trace(bench: Bench) -> None:

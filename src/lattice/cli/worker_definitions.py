@@ -3,42 +3,48 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser
-from lattice.cli.render import line, table
-from lattice.errors import LatticeError
+from lattice.cli.render import Terminal, line, table
+from lattice.errors import choices
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.definition import Definition
 from lattice.workers.definitions.trust import checkout_of
+from lattice.workers.presence import BROKEN, NOT_HERE, OK, Presence, look
 from lattice.workers.sandboxes import sandbox
 
 
 class WorkerList(Command):
-    description = "Those of workers/*.json in this repository, and the built-in ones."
+    description = (
+        "Those of workers/*.json in this repository, and the built-in ones. Of engine `auto` there is what it takes\n"
+        "here, of a team how many of its members are here and how many have to be. A built-in worker whose engines\n"
+        "are not installed is `not here`."
+    )
     examples = ("lattice worker list", "lattice worker list --json")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
-        top = checkout_of(context.board)
-        everyone = catalogue.load_all(top)
-        rows = [_row(found, _problem_of(found, top, context)) for found in everyone.definitions]
+        everyone = catalogue.load_all(checkout_of(context.board))
+        seen = [(found, _look(found, context)) for found in everyone.definitions]
         broken = tuple(f"{problem.path.name}: {problem.error.message}" for problem in everyone.problems)
         return Answer(
-            data=lambda: rows,
+            data=lambda: [_row(found, here) for found, here in seen],
             text=lambda terminal: table(
-                [[r["name"], r["engine"], "ok" if r["problem"] is None else "broken", r["description"]] for r in rows],
+                [[found.name, _engine(found, here), here.state, found.description] for found, here in seen],
                 terminal,
                 flexible=3,
                 heads=("NAME", "ENGINE", "STATE", "DESCRIPTION"),
             ),
-            quiet="\n".join(str(row["name"]) for row in rows),
+            quiet="\n".join(found.name for found, _ in seen),
             warnings=broken,
         )
 
 
 class WorkerCheck(Command):
-    description = "Whether each worker, or the one named, could run from here. Exits with 1 where one could not."
+    description = (
+        "Whether each worker, or the one named, could run from here. Exits with 1 where one could not; without a name\n"
+        "a built-in worker whose engines are not installed does not count."
+    )
     examples = ("lattice worker check", "lattice worker check DiffCheck --json")
 
     def arguments(self, parser: Parser) -> None:
@@ -48,29 +54,59 @@ class WorkerCheck(Command):
         top = checkout_of(context.board)
         if args.name is not None:
             found = catalogue.find(args.name, top)
-            catalogue.check(found, top, context.environ)
-            checked: list[tuple[str, LatticeError | None]] = [(found.name, None)]
-            boxes = {found.name: _sandbox_of(found, context)}
+            catalogue.check(found, top, context.environ, context.board.config.engine_order)
+            definitions: tuple[Definition, ...] = (found,)
+            problems: tuple[catalogue.Problem, ...] = ()
         else:
             everyone = catalogue.load_all(top)
-            checked = [(found.name, _problem_of(found, top, context)) for found in everyone.definitions]
-            boxes = {found.name: _sandbox_of(found, context) for found in everyone.definitions}
-            checked += [(problem.name or problem.path.name, problem.error) for problem in everyone.problems]
+            definitions, problems = everyone.definitions, everyone.problems
+        checked = [_look(found, context) for found in definitions]
+        boxes = {found.name: _sandbox_of(found, context) for found in definitions}
+        checked += [Presence(off.name or off.path.name, BROKEN, off.error) for off in problems]
         return Answer(
             data=lambda: [
-                {"name": name, "ok": off is None, "error": off and off.as_dict(), "sandbox": boxes.get(name)}
-                for name, off in checked
+                {
+                    "name": one.name,
+                    "ok": one.error is None,
+                    "state": one.state,
+                    "error": one.error and one.error.as_dict(),
+                    "sandbox": boxes.get(one.name),
+                }
+                for one in checked
             ],
-            text=lambda terminal: "\n".join(
-                f"{terminal.styled('ok', 'done')}      {line(name)}{_boxed(boxes[name])}"
-                if off is None
-                else f"{terminal.styled('broken', 'lost')}  {line(name)}: {line(off.message)}"
-                + (f"\n        {line(off.hint)}" if off.hint else "")
-                for name, off in checked
-            ),
-            quiet="\n".join(name for name, off in checked if off is not None),
-            exit_status=1 if any(off is not None for _, off in checked) else 0,
+            text=lambda terminal: "\n".join(_checked(one, boxes.get(one.name), terminal) for one in checked),
+            quiet="\n".join(one.name for one in checked if one.broken),
+            exit_status=1 if any(one.broken for one in checked) else 0,
         )
+
+
+def _checked(one: Presence, box: dict[str, Any] | None, terminal: Terminal) -> str:
+    """One worker, for people."""
+    shown = terminal.styled(f"{one.state:<8}", _STYLES[one.state])
+    if one.error is None:
+        return f"{shown}  {line(one.name)}{_boxed(box) if box else ''}"
+    if one.state == NOT_HERE:
+        return f"{shown}  {line(one.name)}: not installed: {line(_absent(one))}"
+    hint = f"\n          {line(one.error.hint)}" if one.error.hint else ""
+    return f"{shown}  {line(one.name)}: {line(one.error.message)}{hint}"
+
+
+_STYLES = {OK: "done", BROKEN: "lost", NOT_HERE: "faint"}
+
+
+def _absent(one: Presence) -> str:
+    """The engines that a built-in worker would need."""
+    named = one.error.details.get(catalogue.NOT_HERE) if one.error is not None else None
+    return choices([str(name) for name in named]) if isinstance(named, list) else ""
+
+
+def _engine(found: Definition, here: Presence) -> str:
+    if here.takes is not None:
+        return f"{found.engine}: {here.takes}"
+    if here.quorum is None:
+        return found.engine
+    count = sum(member.reason is None for member in here.members)
+    return f"{found.engine}: {count} of {len(here.members)} here, quorum {here.quorum}"
 
 
 def _sandbox_of(found: Definition, context: Context) -> dict[str, Any]:
@@ -86,15 +122,11 @@ def _boxed(box: dict[str, Any]) -> str:
     return f" (sandbox: {box['mode']})" if box["available"] else line(f" (no sandbox: {box['reason']})")
 
 
-def _problem_of(found: Definition, top: Path, context: Context) -> LatticeError | None:
-    try:
-        catalogue.check(found, top, context.environ)
-    except LatticeError as off:
-        return off
-    return None
+def _look(found: Definition, context: Context) -> Presence:
+    return look(found, checkout_of(context.board), context.environ, context.board.config.engine_order)
 
 
-def _row(found: Definition, problem: LatticeError | None) -> dict[str, Any]:
+def _row(found: Definition, here: Presence) -> dict[str, Any]:
     return {
         "name": found.name,
         "engine": found.engine,
@@ -104,5 +136,9 @@ def _row(found: Definition, problem: LatticeError | None) -> dict[str, Any]:
         "source": str(found.source) if found.source else None,
         "timeout_minutes": found.timeout_minutes,
         "worktree": found.worktree,
-        "problem": problem.as_dict() if problem else None,
+        "state": here.state,
+        "takes": here.takes,
+        "members": [member.fields() | {"here": member.reason is None} for member in here.members],
+        "quorum": here.quorum,
+        "problem": here.error.as_dict() if here.error else None,
     }

@@ -33,9 +33,7 @@ class WorkerDoctor(Command):
 
 def _text(health: Health, terminal: Terminal) -> str:
     rows = [["engine", one.name, _engine_state(one), _engine_words(one)] for one in health.engines]
-    rows += [
-        ["worker", one.name, "ok" if one.error is None else "broken", _worker_words(one)] for one in health.workers
-    ]
+    rows += [["worker", one.name, one.state, _worker_words(one)] for one in health.workers]
     where = _words(health.worktrees_error) if health.worktrees_error is not None else str(health.worktrees)
     rows.append(["worktrees", "", "ok" if health.worktrees_error is None else "broken", line(where)])
     bwrap = health.bwrap_error if health.bwrap_error is not None else health.bwrap or ""
@@ -90,6 +88,7 @@ def _data(health: Health) -> dict[str, Any]:
                 "name": one.name,
                 "engine": one.engine,
                 "ok": one.error is None,
+                "state": one.state,
                 "error": one.error and one.error.as_dict(),
                 "sandbox": {"mode": one.sandbox, "available": one.sandbox_absent is None, "reason": one.sandbox_absent},
             }

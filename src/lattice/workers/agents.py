@@ -14,6 +14,7 @@ from lattice.core.record import Record
 from lattice.errors import DefinitionError
 from lattice.workers import prompts
 from lattice.workers.definitions.agents import AUTO
+from lattice.workers.definitions.catalogue import NOT_HERE
 from lattice.workers.definitions.definition import Definition
 from lattice.workers.engines import probe, table
 from lattice.workers.engines.protocol import Engine, Work
@@ -47,6 +48,7 @@ def chosen(definition: Definition, board_order: tuple[str, ...], environ: Mappin
         "engine",
         f"none of {', '.join(order)} is on PATH",
         "install one of them, or name the engine that you have; see lattice worker doctor",
+        order,
     )
 
 
@@ -132,9 +134,8 @@ def _probed(definition: Definition, engine: Engine, environ: Mapping[str, str]) 
     """The engine's program as an absolute path, and the flags that it has. Raises DefinitionError."""
     found = shutil.which(engine.program, path=_path(definition, environ))
     if found is None:
-        raise _off(
-            definition, "engine", f"{engine.program!r} is not on PATH", f"install {engine.name}, or choose another"
-        )
+        reason, hint = f"{engine.program!r} is not on PATH", f"install {engine.name}, or choose another"
+        raise _off(definition, "engine", reason, hint, (engine.name,))
     program = os.path.abspath(found)
     return program, probe.ready(engine, program, environ, reviewer=definition.branch is None).flags
 
@@ -143,6 +144,10 @@ def _path(definition: Definition, environ: Mapping[str, str]) -> str:
     return child_environment(environ, definition.env, {}).get("PATH", os.defpath)
 
 
-def _off(definition: Definition, key: str, reason: str, hint: str | None = None) -> DefinitionError:
+def _off(
+    definition: Definition, key: str, reason: str, hint: str | None = None, not_here: tuple[str, ...] = ()
+) -> DefinitionError:
+    """The error of a key; `not_here` names the engines that it is about, where they are only not installed."""
     message = f"worker {definition.name}: {definition.source}: {key}: {reason}"
-    return DefinitionError(message, hint=hint, name=definition.name, file=str(definition.source), key=key)
+    further = {NOT_HERE: list(not_here)} if not_here else {}
+    return DefinitionError(message, hint=hint, name=definition.name, file=str(definition.source), key=key, **further)

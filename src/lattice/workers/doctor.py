@@ -20,6 +20,7 @@ from lattice.workers.engines import table
 from lattice.workers.engines.probe import probe, problem
 from lattice.workers.engines.protocol import Engine, Login
 from lattice.workers.launch import worktrees_of
+from lattice.workers.presence import BROKEN, state_of
 from lattice.workers.sandboxes import sandbox
 from lattice.workers.sandboxes.sandbox import SandboxRules
 
@@ -42,6 +43,7 @@ class WorkerHealth(Record):
     name: str
     engine: str | None  # None: its file cannot be read
     error: LatticeError | None = None
+    state: str = BROKEN
     sandbox: str = sandbox.NONE
     sandbox_absent: str | None = None  # why it has not the sandbox that it asks for
 
@@ -58,8 +60,8 @@ class Health(Record):
 
     @property
     def unfit(self) -> tuple[WorkerHealth, ...]:
-        """The workers that cannot run."""
-        return tuple(worker for worker in self.workers if worker.error is not None)
+        """The workers that cannot run. A built-in one whose engines are not installed is none of them."""
+        return tuple(worker for worker in self.workers if worker.error is not None and worker.state == BROKEN)
 
 
 def examine(board: Board, environ: Mapping[str, str]) -> Health:
@@ -71,7 +73,10 @@ def examine(board: Board, environ: Mapping[str, str]) -> Health:
         worktrees_error = off
     top = checkout_of(board)
     found = catalogue.load_all(top)
-    workers = [_worker(definition, top, environ, worktrees_error) for definition in found.definitions]
+    workers = [
+        _worker(definition, top, environ, board.config.engine_order, worktrees_error)
+        for definition in found.definitions
+    ]
     workers += [WorkerHealth(off.name or off.path.name, None, off.error) for off in found.problems]
     program, bwrap_error = sandbox.available(SandboxRules(), environ)
     engines = tuple(engine_health(table.engine(name), environ) for name in table.NAMES)
@@ -91,13 +96,18 @@ def engine_health(engine: Engine, environ: Mapping[str, str]) -> EngineHealth:
 
 
 def _worker(
-    definition: Definition, top: Path, environ: Mapping[str, str], worktrees_error: LatticeError | None
+    definition: Definition,
+    top: Path,
+    environ: Mapping[str, str],
+    order: tuple[str, ...],
+    worktrees_error: LatticeError | None,
 ) -> WorkerHealth:
     error = worktrees_error if definition.worktree else None
     try:
-        catalogue.check(definition, top, environ)
+        catalogue.check(definition, top, environ, order)
     except LatticeError as off:
         error = off
+    state = state_of(definition, error)
     rules = definition.sandbox
     absent = sandbox.available(rules, environ)[1] if rules.mode != sandbox.NONE else None
-    return WorkerHealth(definition.name, definition.engine, error, rules.mode, absent)
+    return WorkerHealth(definition.name, definition.engine, error, state, rules.mode, absent)

@@ -27,6 +27,9 @@ from lattice.workers.sandboxes import sandbox
 from lattice.workers.sandboxes.sandbox import Sandbox
 
 FILE_BYTES_MAX = 1 << 20
+NOT_HERE = "not_here"
+"""The detail of an error that is about nothing but engines that are not installed: their names."""
+
 _BUILTIN = Path(__file__).parent.parent / "builtin"
 
 

@@ -19,6 +19,7 @@ class Roll(Record):
 
     present: tuple[tuple[str, Definition], ...]
     absent: tuple[Absent, ...]
+    not_here: tuple[str, ...] = ()  # engines whose absence is all that keeps the absent ones; nothing: there is more
 
 
 def call(
@@ -27,15 +28,18 @@ def call(
     """Look at each member. Raises DefinitionError for one that names no worker, or a team."""
     present: list[tuple[str, Definition]] = []
     absent: list[Absent] = []
+    engines: list[str] | None = []
     for member in team.members:
         found = _definition_of(definition, member, top)
         try:
             catalogue.check(found, top, environ, order)
         except (DefinitionError, SandboxUnavailable) as why:
             absent.append(Absent(member.name, why.message))
+            missing = why.details.get(catalogue.NOT_HERE)
+            engines = [*engines, *missing] if engines is not None and isinstance(missing, list) else None
         else:
             present.append((member.name, found))
-    return Roll(tuple(present), tuple(absent))
+    return Roll(tuple(present), tuple(absent), tuple(dict.fromkeys(engines or ())))
 
 
 def check(definition: Definition, top: Path, environ: Mapping[str, str], order: tuple[str, ...]) -> None:
@@ -48,12 +52,14 @@ def check(definition: Definition, top: Path, environ: Mapping[str, str], order: 
     roll = call(definition, team, top, environ, order)
     if len(roll.present) < team.quorum:
         missing = "; ".join(f"{one.name}: {one.reason}" for one in roll.absent)
+        further = {catalogue.NOT_HERE: list(roll.not_here)} if roll.not_here else {}
         raise DefinitionError(
             f"worker {definition.name}: {len(roll.present)} of its {len(team.members)} members can run here, and its "
             f"quorum is {team.quorum}. {missing}",
             hint="install what is missing, or lower the quorum; see lattice worker doctor",
             name=definition.name,
             absent=[one.name for one in roll.absent],
+            **further,
         )
 
 
