@@ -48,6 +48,8 @@ def steps(text: str) -> list[Step]:
         for said in body.splitlines():
             if said.startswith("$ "):
                 found.append(Step(said[2:], ()))
+            elif said.startswith("> ") and not found[-1].expected:  # as a shell asks for more
+                found[-1] = Step(f"{found[-1].command}\n{said[2:]}", ())
             else:
                 found[-1] = Step(found[-1].command, (*found[-1].expected, said))
     return found
@@ -64,17 +66,18 @@ def fits(expected: tuple[str, ...], printed: list[str]) -> bool:
 
 
 def run(step: Step, folder: Path, tools: Path) -> tuple[int, list[str]]:
-    """The exit status and the lines of one command, in `folder`, with `lattice` on the PATH."""
+    """The exit status and the lines of one command, in `folder`, with `lattice` and the tools' agents on the PATH."""
     done = subprocess.run(
         ["/bin/sh", "-c", step.command],
         cwd=folder,
         env={
             **os.environ,
-            "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join((str(tools), str(tools / "bin"), os.environ["PATH"])),
             "HOME": str(tools),
             **{f"GIT_{who}_{what}": said for who in ("AUTHOR", "COMMITTER") for what, said in IDENTITY.items()},
             "XDG_STATE_HOME": str(tools / "state"),
             "XDG_CONFIG_HOME": str(tools / "config"),
+            "XDG_CACHE_HOME": str(tools / "cache"),
         },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -15,9 +15,15 @@ from lattice.cli.main import COMMANDS
 from lattice.core.config import parse_config
 from lattice.core.hooks import parse_hooks
 from lattice.errors import UsageError
+from lattice.testing.engines import install
+from lattice.workers import prompts
+from lattice.workers.definitions import agents
 from tests.docs.console import TOP, blocks, commands_in, fits, lattice_in, pages, run, steps
 
 RUN = [page for page in pages() if blocks(page.read_text("utf-8"), "console")]
+WITH_AGENTS = ("agents-as-workers.md", "teams.md")
+"""Pages that take agents to be installed: fakes of them are."""
+
 _LINK = re.compile(r"\]\((?!https?:|mailto:)(?P<path>[^)#\s]*)(?:#(?P<part>[^)\s]*))?\)")
 
 
@@ -60,6 +66,8 @@ def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path) -> None:
     """Every command ends as the page says: with what it prints, and with 0 unless an error is shown."""
     tools, folder = tmp_path / "tools", tmp_path / "project"
     lattice_in(tools)
+    if page.name in WITH_AGENTS:
+        install(tools)
     folder.mkdir()
     for step in steps(page.read_text("utf-8")):
         status, printed = run(step, folder, tools)
@@ -71,6 +79,13 @@ def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path) -> None:
 def test_the_tutorial_is_among_the_pages_that_are_run() -> None:
     shown = [step for page in RUN if page.name == "first-ten-minutes.md" for step in steps(page.read_text("utf-8"))]
     assert len(shown) > 25
+
+
+def test_the_page_on_agents_names_every_placeholder_and_key() -> None:
+    text = (TOP / "docs" / "how-to" / "agents-as-workers.md").read_text("utf-8")
+    for name, meaning in prompts.PLACEHOLDERS.items():
+        assert f"| `{name}` | {meaning} |" in text
+    assert [] == [key for key in agents.OWN if f"`{key}`" not in text and f'"{key}"' not in text]
 
 
 def test_output_that_differs_is_seen() -> None:

@@ -13,7 +13,8 @@ AGENTS = ("claude", "codex", "gemini", "opencode")
 TEAM = "team"
 BUDGET_USD_MAX = 10_000
 BUDGET_TOKENS_MAX = 1_000_000_000
-_OWN = ("engines", "arguments", "budget_usd", "budget_tokens", "mask_agent_files")
+OWN = ("engines", "arguments", "budget_usd", "budget_tokens", "mask_agent_files")
+"""The keys that no other engine has a use for."""
 
 
 class AgentRules(Record):
@@ -36,7 +37,7 @@ def agent_of(fields: Fields, engine: str) -> AgentRules:
     if engine == TEAM:  # The other keys are there for its members.
         return AgentRules(budget_usd=_usd(fields), budget_tokens=_tokens(fields))
     if not is_agent(engine):
-        for key in _OWN:
+        for key in OWN:
             if fields.has(key):
                 raise fields.off(key, f"a key the engine does not use: {engine!r} is no agent", f"remove {key!r}")
         return AgentRules()
