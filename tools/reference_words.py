@@ -166,7 +166,7 @@ The board's settings, `.lattice/config.json`. `lattice init` writes the usual on
 has not the form it needs is named by the next command, as `CONFIG_ERROR`; one that is not known is kept.
 """
 SETTINGS_READ_ELSEWHERE = (
-    "instance_name", "project_name", "queries", "prices",
+    "instance_name", "project_name", "queries", "prices", "budgets",
     "hooks.post_event", "hooks.on", "hooks.transitions", "hooks.timeout_seconds",
 )  # fmt: skip
 SETTINGS: Mapping[str, str] = {
@@ -189,6 +189,8 @@ SETTINGS: Mapping[str, str] = {
     "worker.engine_order": 'in which `"engine": "auto"` looks for an agent: `["codex", "claude"]`',
     "worker.engines": 'the same for the runs of one engine each: `{"claude": 2}`',
     "prices": "what models cost in USD per million tokens; see [how to watch costs](../how-to/costs.md)",
+    "budgets": "what runs may use: `run_usd`, `task_usd`, `day_usd`, `run_tokens`, `task_tokens`, `day_tokens`; "
+    'and with `"unknown": "allow"` runs whose cost nobody will know start below a ceiling of money',
     "task_types": "the types that a task may have",
     "default_status": "where a new task begins",
     "default_priority": "the priority of a new task",
@@ -219,6 +221,7 @@ DEFAULTS: Mapping[str, str] = {
     "worker.engine_order": "claude, codex, gemini, opencode",
     "worker.engines": "no limits",
     "prices": "no estimates",
+    "budgets": "no ceilings",
 }
 PRESET = """\
 ## Statuses

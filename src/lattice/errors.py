@@ -255,6 +255,12 @@ class LimitReached(LatticeError):
     code = "LIMIT_REACHED"
 
 
+class BudgetExceeded(LatticeError):
+    """A run does not fit below a ceiling of money or tokens, with what was spent and what others may yet use."""
+
+    code = "BUDGET_EXCEEDED"
+
+
 class NotAllowed(LatticeError):
     """This actor may not do that."""
 

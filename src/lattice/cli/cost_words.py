@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lattice.core import costs
+from lattice.core.budgets import TOKENS, USD, amount
 from lattice.core.costs import Cost
 from lattice.workers.costs import is_unknown
 from lattice.workers.overview import RunView
@@ -18,6 +19,12 @@ def told_cost(run: RunView, cost: Cost | None) -> str | None:
     if cost is None and not (run.ended and is_unknown(run, cost)):
         return None
     return cost_words(cost, "its agent" if run.external else run.engine or "its engine")
+
+
+def budget_words(run: RunView) -> str | None:
+    """What a run may use at most."""
+    parts = [amount(most, unit) for most, unit in ((run.budget_usd, USD), (run.budget_tokens, TOKENS)) if most]
+    return ", ".join(parts) or None
 
 
 def cost_words(cost: Cost | None, teller: str) -> str:

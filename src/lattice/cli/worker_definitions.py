@@ -8,6 +8,7 @@ from typing import Any
 from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.cli.render import Terminal, line, table
 from lattice.errors import choices
+from lattice.workers import budgets
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.definition import Definition
 from lattice.workers.definitions.trust import checkout_of
@@ -55,6 +56,8 @@ class WorkerCheck(Command):
         if args.name is not None:
             found = catalogue.find(args.name, top)
             catalogue.check(found, top, context.environ, context.board.config.engine_order)
+            if (off := budgets.problem_of(context.board, found, context.environ)) is not None:
+                raise off
             definitions: tuple[Definition, ...] = (found,)
             problems: tuple[catalogue.Problem, ...] = ()
         else:
@@ -123,7 +126,9 @@ def _boxed(box: dict[str, Any]) -> str:
 
 
 def _look(found: Definition, context: Context) -> Presence:
-    return look(found, checkout_of(context.board), context.environ, context.board.config.engine_order)
+    here = look(found, checkout_of(context.board), context.environ, context.board.config.engine_order)
+    off = budgets.problem_of(context.board, found, context.environ) if here.error is None else None
+    return here if off is None else here.replace(state=BROKEN, error=off)
 
 
 def _row(found: Definition, here: Presence) -> dict[str, Any]:

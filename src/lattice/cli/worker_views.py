@@ -8,7 +8,7 @@ from typing import Any
 
 from lattice.cli.agent_cells import model_cell, names, runs_table, tokens_cell, turns_cell
 from lattice.cli.arguments import Answer, Command, Context, Parser, positive
-from lattice.cli.cost_words import cost_data, short_cost, told_cost, usage_words
+from lattice.cli.cost_words import budget_words, cost_data, short_cost, told_cost, usage_words
 from lattice.cli.render import Terminal, line, span
 from lattice.cli.worker_wait import add_run, data_of
 from lattice.commands.board import Board
@@ -218,6 +218,7 @@ def page(
         *_agent_facts(agent),
         ("does", run.activity if not run.ended else None),
         ("turns", turns_cell(run) or None),
+        ("budget", budget_words(run)),
         ("tokens", usage_words(run.used)),
         ("cost", told_cost(run, cost)),
         ("log", None if run.external else f"lattice worker logs {run.run_id}"),

@@ -112,6 +112,7 @@ _WORDS = {
     "Lingered": "the timer after its result",
     "LogFull": "the limit of its output",
     "OverBudget": "its budget",
+    "NotAfforded": "a ceiling that had no room for it",
     "Cancelled": "a request to stop",
     "SetupFailed": "its preparation",
     "SpawnFailed": "its spawn",

@@ -391,6 +391,8 @@ class ProcessStarted(TaskEvent, kind="process_started"):
     external: bool = False
     deadline: str | None = None  # of a run that was queued: its time counts from here
     sandbox: str | None = None  # its mode; or "none: " and the reason, where it was asked for and not to be had
+    budget_usd: float | None = None  # what an agent may use at most, and is ended for
+    budget_tokens: int | None = None
 
     def apply(self, task: Task, event: Event) -> Task:
         counted = {"deadline": self.deadline} if self.deadline is not None else {}

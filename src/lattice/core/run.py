@@ -48,6 +48,13 @@ class OverBudget(Record):
     limit: float
     used: float
     unit: str  # USD, tokens
+    estimated: bool = False  # by the board's prices, where the engine tells none
+
+
+class NotAfforded(Record):
+    """It was its turn, and a ceiling of the board or of its team had no room left for it."""
+
+    error: str
 
 
 class Cancelled(Record):
@@ -74,7 +81,19 @@ class Lost(Record):
     error: str
 
 
-Ending = Exited | Signalled | TimedOut | Lingered | LogFull | OverBudget | Cancelled | SetupFailed | SpawnFailed | Lost
+Ending = (
+    Exited
+    | Signalled
+    | TimedOut
+    | Lingered
+    | LogFull
+    | OverBudget
+    | NotAfforded
+    | Cancelled
+    | SetupFailed
+    | SpawnFailed
+    | Lost
+)
 """The first cause that ended the run. What the engine did after that is its status, and no more."""
 
 
@@ -151,19 +170,26 @@ def judge(evidence: Evidence) -> Verdict:
         case LogFull(limit_bytes=limit):
             error = f"It wrote more than {limit} bytes of output and was ended"
             return _failed(evidence, error, {"kind": "log_limit", "limit_bytes": limit})
-        case OverBudget(limit=limit, used=used, unit=unit):
-            error = f"It used {used:,} {unit} where {limit:,} are allowed and was ended"
-            return _failed(evidence, error, {"kind": "budget", "limit": limit, "used": used, "unit": unit})
+        case OverBudget(limit=limit, used=used, unit=unit, estimated=estimated):
+            about = "an estimated " if estimated else ""
+            error = f"It used {about}{used:,} {unit} where {limit:,} are allowed and was ended"
+            more = {"estimated": True} if estimated else {}
+            return _failed(evidence, error, {"kind": "budget", "limit": limit, "used": used, "unit": unit} | more)
         case Cancelled(reason=reason):
             return Failed(f"It was stopped{f': {reason}' if reason else ''}.", {"kind": "cancelled", "reason": reason})
-        case SetupFailed(error=error):
-            return Failed(error, {"kind": "setup"})
-        case SpawnFailed(error=error):
-            return Failed(error, {"kind": "spawn"})
-        case Lost(error=error):
-            return Failed(error, {"kind": "lost"})
+        case SetupFailed(error=error) | SpawnFailed(error=error) | Lost(error=error) | NotAfforded(error=error):
+            return Failed(error, {"kind": _BEFORE_OR_AFTER[type(evidence.ending)]})
         case _:
             raise _unforeseen(evidence.ending)
+
+
+_BEFORE_OR_AFTER: Mapping[type[Record], str] = {
+    SetupFailed: "setup",
+    SpawnFailed: "spawn",
+    Lost: "lost",
+    NotAfforded: "budget",
+}
+"""The causes of ends that are not the engine's."""
 
 
 def _unforeseen(ending: Never) -> AssertionError:

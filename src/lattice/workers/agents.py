@@ -13,6 +13,7 @@ from lattice.commands.board import Board
 from lattice.core.record import Record
 from lattice.errors import DefinitionError
 from lattice.workers import prompts
+from lattice.workers.budgets import own_of
 from lattice.workers.definitions.agents import AUTO
 from lattice.workers.definitions.catalogue import NOT_HERE
 from lattice.workers.definitions.definition import Definition
@@ -71,11 +72,12 @@ def prepare(
 ) -> Agent:
     """What the run's agent is executed with, in a `session` to go on with if one is given. Nothing is written.
 
-    Raises DefinitionError.
+    Raises DefinitionError, BudgetExceeded.
     """
     engine = chosen(definition, board.config.engine_order, environ)
     program, flags = _probed(definition, engine, environ)
     template = template_of(definition, top)
+    own = own_of(board, definition, engine)
     sha256 = prompts.digest(prompts.render(template, prompts.values_of(values, folder)))
     session_id = str(uuid.uuid4())
     work = Work(
@@ -87,7 +89,7 @@ def prepare(
         session_id=session_id if session is None else None,
         resume=session.id if session is not None else None,
         read_only=definition.branch is None,
-        budget_usd=definition.agent.budget_usd,
+        budget_usd=own.ceiling.usd,
     )
     invocation = engine.invoke(work, flags)
     spec = AgentSpec(
@@ -99,13 +101,21 @@ def prepare(
         session_id=session.id if session is not None else session_id,
         resumed=session is not None,
         before=session.before if session is not None else None,
-        budget_usd=definition.agent.budget_usd,
-        budget_tokens=definition.agent.budget_tokens,
+        budget_usd=own.ceiling.usd,
+        budget_tokens=_whole(own.ceiling.tokens),
+        own_usd=own.ceiling.usd,
+        own_tokens=_whole(own.ceiling.tokens),
+        counts_usd=own.counts_usd,
+        prices=own.prices,
         masked=definition.branch is None if definition.agent.mask is None else definition.agent.mask,
     )
     return Agent(
         engine.name, (program, *invocation.arguments, *definition.agent.arguments), spec, tuple(invocation.set)
     )
+
+
+def _whole(tokens: float | None) -> int | None:
+    return None if tokens is None else int(tokens)
 
 
 def template_of(definition: Definition, top: Path) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from lattice.commands.board import Board
 from lattice.core.record import Record
 from lattice.errors import LatticeError
+from lattice.workers import budgets
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.definition import Definition
 from lattice.workers.definitions.trust import checkout_of
@@ -73,10 +74,7 @@ def examine(board: Board, environ: Mapping[str, str]) -> Health:
         worktrees_error = off
     top = checkout_of(board)
     found = catalogue.load_all(top)
-    workers = [
-        _worker(definition, top, environ, board.config.engine_order, worktrees_error)
-        for definition in found.definitions
-    ]
+    workers = [_worker(board, definition, top, environ, worktrees_error) for definition in found.definitions]
     workers += [WorkerHealth(off.name or off.path.name, None, off.error) for off in found.problems]
     program, bwrap_error = sandbox.available(SandboxRules(), environ)
     engines = tuple(engine_health(table.engine(name), environ) for name in table.NAMES)
@@ -96,15 +94,16 @@ def engine_health(engine: Engine, environ: Mapping[str, str]) -> EngineHealth:
 
 
 def _worker(
+    board: Board,
     definition: Definition,
     top: Path,
     environ: Mapping[str, str],
-    order: tuple[str, ...],
     worktrees_error: LatticeError | None,
 ) -> WorkerHealth:
     error = worktrees_error if definition.worktree else None
     try:
-        catalogue.check(definition, top, environ, order)
+        catalogue.check(definition, top, environ, board.config.engine_order)
+        error = budgets.problem_of(board, definition, environ) or error
     except LatticeError as off:
         error = off
     state = state_of(definition, error)

@@ -162,6 +162,8 @@ def plan_of(
         agent=agent.spec if agent else None,
         parent=parent,
         review_kind=definition.review_kind,
+        team_usd=definition.agent.budget_usd if definition.team is not None else None,
+        team_tokens=definition.agent.budget_tokens if definition.team is not None else None,
     )
     given = handover.given_to(spec, folder)
     environment = child_environment(environ, definition.env.replace(set=spec.env_set), given)
@@ -173,9 +175,9 @@ def plan_of(
 def start(board: Board, prepared: Plan, by: Signature, *, wait: bool = True) -> Task:
     """Request the run, and hand it to its guard where its turn is now. Returns the task with the run in it.
 
-    Where as many run as may, it joins the queue, or raises LimitReached without `wait`. Raises AlreadyRunning
-    (nothing was written), StorageError, LockTimeout; RunSetupError where the guard could not be started: then
-    the run's end is on the board.
+    Where as many run as may, it joins the queue, or raises LimitReached without `wait`. Raises AlreadyRunning,
+    BudgetExceeded (nothing was written), StorageError, LockTimeout; RunSetupError where the guard could not be started:
+    then the run's end is on the board.
     """
     spec = prepared.spec
     folder = RunFolder(board.folder, spec.run_id)
@@ -188,7 +190,7 @@ def start(board: Board, prepared: Plan, by: Signature, *, wait: bool = True) -> 
                 hint="Leave out --no-queue to let it wait, or see who runs: lattice worker ps",
                 waits_for=list(turn.waits_for),
             )
-        lease_fd, task = _requested(board, prepared, by, folder, queued=queued)
+        lease_fd, task = _requested(board, prepared.replace(spec=turn.spec), by, folder, queued=queued)
     try:
         if queued:
             return task

@@ -69,6 +69,8 @@ class RunView(Record):
     heard_at: str | None = None  # an external run's last recorded heartbeat
     result: str | None = None
     usage: dict[str, Any] | None = None
+    budget_usd: float | None = None  # what it may use at most
+    budget_tokens: int | None = None
     exit: int | None = None
     error: str | None = None
     cause: dict[str, Any] | None = None
@@ -116,6 +118,8 @@ def view(board: Board, task: Task, events: Sequence[Event], run_id: str) -> RunV
                 worktree=body.worktree_path,
                 sandbox=body.sandbox,
                 log=body.log_path or None,
+                budget_usd=body.budget_usd,
+                budget_tokens=body.budget_tokens,
             )
         elif isinstance(body, ProcessHeartbeat) and body.run_id == run_id:
             seen = seen.replace(heard_at=event.ts)

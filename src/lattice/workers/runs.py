@@ -108,6 +108,8 @@ class RunSpec(Record):
     limited: int = 0  # how many runs before it, in a row, met a rate limit
     agent: AgentSpec | None = None
     parent: str | None = None  # the run of the team that it belongs to
+    team_usd: float | None = None  # a team's: what all of its members together may use
+    team_tokens: int | None = None
     review_kind: str | None = None  # what kind of review it gives
 
     def encode(self) -> bytes:
@@ -240,6 +242,10 @@ class RunFolder:
             self.discard()
             raise
         return descriptor
+
+    def rewrite(self, spec: RunSpec) -> None:
+        """Put what is asked for now in the place of what was, by the holder of its lease. Raises OSError."""
+        disk.replace(self.path / "spec.json", spec.encode(), durable=True)
 
     def discard(self) -> None:
         """Remove every trace of a run that was never requested."""

@@ -166,6 +166,8 @@ class Supervisor:
             argv=self.spec.argv,
             commit_sha=self.spec.commit_sha,
             sandbox=self.spec.sandbox.said() if self.spec.sandbox else None,
+            budget_usd=self.spec.agent.held_usd if self.spec.agent else None,
+            budget_tokens=self.spec.agent.budget_tokens if self.spec.agent else None,
             deadline=deadline_of(self.spec, self.board.ledger.source.now_ms()) if self.waited else None,
         )
 

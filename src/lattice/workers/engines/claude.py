@@ -198,6 +198,7 @@ def login(environ: Mapping[str, str], home: Path) -> Login:
 ENGINE = Engine(
     name="claude",
     program="claude",
+    tells_cost=True,
     required=("--print", "--output-format", "--verbose", "--allowedTools", "--permission-mode"),
     optional=(
         *("--model", "--resume", "--session-id", "--max-budget-usd", "--json-schema", "--add-dir"),

@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from lattice.core.costs import cost_of, parse_prices
 from lattice.core.run import Exited, OverBudget, Reported, Signalled
 from lattice.store.files import disk
 from lattice.workers.engines import table
@@ -33,6 +34,7 @@ class Follower:
         self._folder = folder
         self._agent = agent
         self._answers = [output for output in spec.outputs if output.answer]
+        self._prices = parse_prices(agent.prices)
         self._engine = table.engine(spec.engine)
         self._stream = Stream(self._engine, agent.before)
         self._offset = 0
@@ -68,8 +70,9 @@ class Follower:
     def over_budget(self) -> OverBudget | None:
         """The first of the run's budgets that is used up, as far as the stream tells."""
         usage, agent = _used(self.heard), self._agent
-        if agent.budget_usd is not None and usage.cost_usd is not None and usage.cost_usd > agent.budget_usd:
-            return OverBudget(agent.budget_usd, usage.cost_usd, "USD")
+        cost = cost_of(usage.fields(), self.heard.model or agent.model, self._prices)
+        if agent.budget_usd is not None and cost is not None and cost.usd > agent.budget_usd:
+            return OverBudget(agent.budget_usd, cost.usd, "USD", cost.estimated)
         used = (usage.tokens_in or 0) + (usage.tokens_out or 0)
         if agent.budget_tokens is not None and used > agent.budget_tokens:
             return OverBudget(agent.budget_tokens, used, "tokens")

@@ -158,6 +158,7 @@ def login(environ: Mapping[str, str], home: Path) -> Login:
 ENGINE = Engine(
     name="opencode",
     program="opencode",
+    tells_cost=True,
     required=("--format",),
     optional=("--model", "--session", "--dir", "--pure", "--auto", "--dangerously-skip-permissions"),
     reviewer=(),

@@ -61,6 +61,7 @@ class Engine(Record):
     show: Callable[[Mapping[str, Any]], str | None]  # that object for `worker logs`: some lines of text, or nothing
     login: Callable[[Mapping[str, str], Path], Login]  # given the environment and the home folder
     install: str  # how one comes by a version that has what is needed
+    tells_cost: bool = False  # its stream says what a run cost, and not its tokens alone
     exits: tuple[tuple[int, str], ...] = ()  # what its exit statuses mean, where they mean something
     moved: tuple[
         tuple[str, str], ...

@@ -23,9 +23,18 @@ class AgentSpec(Record):
     session_id: str | None = None
     resumed: bool = False
     before: Usage | None = None  # what the session had used before, where it goes on and that is known
-    budget_usd: float | None = None
+    budget_usd: float | None = None  # what it is ended for: what it was granted when it started
     budget_tokens: int | None = None
+    own_usd: float | None = None  # the ceiling of its own: its definition's, the board's for a run, its team's share
+    own_tokens: int | None = None
+    counts_usd: bool = True  # whether its cost will be known, or can be estimated
+    prices: Mapping[str, Any] = {}  # of the board, for an estimate while it runs
     masked: bool = False  # the commit's own agent settings are not checked out
+
+    @property
+    def held_usd(self) -> float | None:
+        """The ceiling of money that holds: one that nobody can count against holds nothing."""
+        return self.budget_usd if self.counts_usd else None
 
 
 def decode(shape: Mapping[str, Any]) -> AgentSpec:

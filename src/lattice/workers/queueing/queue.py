@@ -23,7 +23,7 @@ from pathlib import Path
 from lattice.commands.board import Board
 from lattice.core.events import ProcessRequested
 from lattice.core.record import Record
-from lattice.core.run import Cancelled, SetupFailed
+from lattice.core.run import Cancelled, Ending, NotAfforded, SetupFailed
 from lattice.core.task import Task
 from lattice.errors import LatticeError
 from lattice.ledger import timestamp
@@ -32,6 +32,7 @@ from lattice.store.files.locks import WAIT_S, locked
 from lattice.workers import lease
 from lattice.workers.handover import environment_of, note_end, start_guard
 from lattice.workers.processes.tree import RUN_MARK
+from lattice.workers.queueing.purse import Purse
 from lattice.workers.queueing.sight import Memory, Seen, waiting_of
 from lattice.workers.queueing.turns import Limits, Waiting, choose
 from lattice.workers.reconcile import mend
@@ -45,8 +46,9 @@ QUEUE_S = 24 * 3600.0
 
 
 class Turn(Record):
-    """Whether a run that is asked for may start now: what it has to wait for, or nothing."""
+    """Whether a run that is asked for may start now: what it has to wait for, or nothing; and with which ceilings."""
 
+    spec: RunSpec
     waits_for: tuple[str, ...] = ()
 
 
@@ -55,17 +57,22 @@ def admission(board: Board, spec: RunSpec, task: Task) -> Iterator[Turn]:
     """Whether the run may start now. Until the block is left nobody else takes a slot, or joins the queue.
 
     The caller makes the run's folder inside: from then on its lease, or its place in the queue, counts.
-    Raises LockTimeout.
+    Raises LockTimeout; BudgetExceeded where it does not fit below a ceiling.
     """
     limits = _limits(board, [spec.engine])
     free = limits.board is None and limits.engines.get(spec.engine) is None and spec.max_parallel is None
-    if free and not limits.paused_ms:
-        yield Turn()
+    if free and not limits.paused_ms and not Purse.is_needed(board, spec):
+        yield Turn(spec)
         return
     with locked(_lock(board)):
-        seen = Memory().look(board)
+        memory = Memory()
+        seen = memory.look(board)
         asks = waiting_of(spec, task, 0)
-        yield Turn(_chosen(board, seen, [*seen.waiting, asks])[spec.run_id])
+        purse = Purse(board, seen, memory, spec)
+        waits_for = _chosen(board, seen, [*seen.waiting, asks], purse)[spec.run_id]
+        if (refused := purse.refused(spec.run_id)) is not None:
+            raise refused
+        yield Turn(purse.granted(spec), waits_for)
 
 
 def note(due_ms: int = 0) -> bytes:
@@ -102,8 +109,9 @@ def deadline_of(spec: RunSpec, begins_ms: int) -> str:
 
 def listed(board: Board) -> list[tuple[Waiting, tuple[str, ...]]]:
     """The runs that wait, in their order, and what each waits for."""
-    seen = Memory().look(board)
-    said = _chosen(board, seen, seen.waiting)
+    memory = Memory()
+    seen = memory.look(board)
+    said = _chosen(board, seen, seen.waiting, Purse(board, seen, memory))
     return [(run, said[run.run_id]) for run in seen.waiting]
 
 
@@ -132,11 +140,13 @@ def move(
     started: list[str] = []
     memory = memory or Memory()
     while True:
-        over, claims = _claim(board, memory, wait_s)
-        problems = 0
+        over, broke, claims = _claim(board, memory, wait_s)
+        problems = len(broke)
         try:
             for folder in over:
                 _put_away(board, folder)
+            for folder in broke:
+                mend(board, folder)
             while claims:
                 folder, lease_fd = claims.pop(0)
                 if _start(board, folder, lease_fd, origin, starter or start_guard):
@@ -172,7 +182,7 @@ def take_out(board: Board, run_id: str, reason: str | None, by: str) -> bool:
     if not folder.waits():
         return False
     with locked(_lock(board)):
-        if not _end_waiting(board, folder, reason, by):
+        if not _end_waiting(board, folder, Cancelled(reason), by):
             return False
     mend(board, folder, by=by)
     return True
@@ -194,22 +204,34 @@ def pause(board: Board, engine: str, until_ms: int) -> None:
     disk.replace(path, b"%d\n" % max(until_ms, _until(path)), durable=True)
 
 
-def _claim(board: Board, memory: Memory, wait_s: float) -> tuple[Sequence[RunFolder], list[tuple[RunFolder, int]]]:
-    """Take the lease, and with it the slots, of every run whose turn it is."""
+def _claim(
+    board: Board, memory: Memory, wait_s: float
+) -> tuple[Sequence[RunFolder], Sequence[RunFolder], list[tuple[RunFolder, int]]]:
+    """Take the lease, and with it the slots and the budget, of every run whose turn it is.
+
+    Before them, the runs that wait no more, and those that were ended now, since no ceiling has room for them any more.
+    """
     claims: list[tuple[RunFolder, int]] = []
+    broke: list[RunFolder] = []
     with locked(_lock(board), wait_s):
         seen = memory.look(board)
-        for run_id, obstacles in _chosen(board, seen, seen.waiting).items():
-            if obstacles:
-                continue
+        purse = Purse(board, seen, memory)
+        for run_id, obstacles in _chosen(board, seen, seen.waiting, purse).items():
             folder = RunFolder(board.folder, run_id)
+            if obstacles:
+                refused = purse.refused(run_id)
+                if refused is not None and not refused.details["waits"]:
+                    ending = NotAfforded(f"{refused.message} {refused.hint}")
+                    if _end_waiting(board, folder, ending, "who looked after the queue"):
+                        broke.append(folder)
+                continue
             with contextlib.suppress(BlockingIOError, FileNotFoundError):  # It is being taken out, or was.
                 lease_fd = lease.acquire(folder.lease)
-                if folder.waits():
+                if folder.waits() and purse.hand_out(folder):
                     claims.append((folder, lease_fd))
                 else:
                     os.close(lease_fd)
-    return seen.over, claims
+    return seen.over, broke, claims
 
 
 def _start(board: Board, folder: RunFolder, lease_fd: int, origin: Mapping[str, str], starter: Starter) -> bool:
@@ -233,13 +255,13 @@ def _put_away(board: Board, folder: RunFolder) -> None:
     with locked(_lock(board)):
         run, reason = _in_log(board, folder), "it was asked to stop while it waited"
         if run is None or run == "stopping":
-            _end_waiting(board, folder, reason, "who looked after the queue")
+            _end_waiting(board, folder, Cancelled(reason), "who looked after the queue")
         elif run != "queued":
             folder.leave_queue()  # A power cut brought the note back.
     mend(board, folder)
 
 
-def _end_waiting(board: Board, folder: RunFolder, reason: str | None, by: str) -> bool:
+def _end_waiting(board: Board, folder: RunFolder, ending: Ending, by: str) -> bool:
     try:
         lease_fd = lease.acquire(folder.lease)
     except (BlockingIOError, FileNotFoundError):
@@ -248,16 +270,16 @@ def _end_waiting(board: Board, folder: RunFolder, reason: str | None, by: str) -
         spec = folder.spec()
         if spec is None or not folder.waits():
             return False
-        note_end(board, folder, spec, Cancelled(reason), by)
+        note_end(board, folder, spec, ending, by)
     finally:
         os.close(lease_fd)
     return True
 
 
-def _chosen(board: Board, seen: Seen, waiting: Sequence[Waiting]) -> dict[str, tuple[str, ...]]:
+def _chosen(board: Board, seen: Seen, waiting: Sequence[Waiting], purse: Purse) -> dict[str, tuple[str, ...]]:
     limits = _limits(board, {run.engine for run in waiting})
     running = [(spec.process_type, spec.engine) for spec in seen.running]
-    return choose(waiting, running, limits, board.ledger.source.now_ms())
+    return choose(waiting, running, limits, board.ledger.source.now_ms(), purse.afford)
 
 
 def _in_log(board: Board, folder: RunFolder) -> str | None:

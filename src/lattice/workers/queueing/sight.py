@@ -85,6 +85,11 @@ class Memory:
             self._read[folder.run_id] = _Read(spec, due_ms(folder))
         return self._read[folder.run_id].spec
 
+    def note(self, spec: RunSpec) -> None:
+        """Take it that the run is asked for this now."""
+        if spec.run_id in self._read:
+            self._read[spec.run_id] = self._read[spec.run_id].replace(spec=spec)
+
     def _waiting(self, board: Board, folder: RunFolder) -> Waiting | None:
         read = self._read[folder.run_id]
         stamp = _stamp(board.path("events", f"{read.spec.task_id}.jsonl"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from lattice.core.record import Record
 from lattice.ledger import timestamp
@@ -35,11 +35,16 @@ def in_order(waiting: Iterable[Waiting]) -> list[Waiting]:
 
 
 def choose(
-    waiting: Iterable[Waiting], running: Iterable[tuple[str, str]], limits: Limits, now_ms: int
+    waiting: Iterable[Waiting],
+    running: Iterable[tuple[str, str]],
+    limits: Limits,
+    now_ms: int,
+    afford: Callable[[str], str | None] = lambda _: None,
 ) -> dict[str, tuple[str, ...]]:
     """For each run that waits, what it goes on waiting for; nothing where it may start now.
 
-    `running` are worker and engine of the runs that go. A run that has to wait lets pass who need not.
+    `running` are worker and engine of the runs that go. A run that has to wait lets pass who need not. `afford` is
+    asked last, of a run that would start: it takes what the run may use, or says why there is not so much.
     """
     taken: Counter[tuple[str, str]] = Counter()
     for worker, engine in running:
@@ -47,6 +52,8 @@ def choose(
     said = {}
     for run in in_order(waiting):
         said[run.run_id] = tuple(_obstacles(run, taken, limits, now_ms))
+        if not said[run.run_id] and (short := afford(run.run_id)) is not None:
+            said[run.run_id] = (short,)
         if not said[run.run_id]:
             taken.update(_slots(run.worker, run.engine))
     return said

@@ -25,6 +25,7 @@ from lattice.errors import Fenced, LatticeError, RunFailed
 from lattice.ledger import Signature
 from lattice.store.files import disk
 from lattice.workers import prompts
+from lattice.workers.budgets import shared
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.definition import Definition
 from lattice.workers.definitions.teams import SUMMARY_FILE, TeamRules
@@ -84,6 +85,7 @@ class Conductor:
         self.environ = {name: value for name, value in environ.items() if not name.startswith("LATTICE_")}
         self.by = Signature(spec.actor, None, {"reason": f"run {spec.run_id}"})
         self.rounds: list[Round] = []
+        self.seats = 1  # how many runs of members there may be, among whom the team's budget is shared
 
     def conduct(self) -> None:
         """Both rounds where there are two, the merge, the report. Raises RunFailed without a quorum."""
@@ -93,6 +95,7 @@ class Conductor:
         called = roll.call(self.definition, team, self.top, self.environ, self.board.config.engine_order)
         for one in called.absent:
             print(f"{one.name}: not here: {one.reason}", flush=True)
+        self.seats = len(called.present) * (1 if team.second_round is None else 2) + (team.summary is not None)
         reviews, absent = self._play(called.present, "")
         absent = (*called.absent, *absent)
         self._require_quorum(team, reviews, absent)
@@ -117,7 +120,7 @@ class Conductor:
         """Run the members side by side; their reviews, and who gave none."""
         one = Round(self.board, self.folder, self.spec, self.environ, self.by)
         self.rounds.append(one)
-        one.start(members, suffix)
+        one.start(self._with_shares(members), suffix)
         one.wait(lambda ended, of: self._progress(f"{ended} of {of} members have ended"))
         one.gather()
         return one.reviews, one.absent
@@ -148,7 +151,7 @@ class Conductor:
         disk.replace(self.folder.out / prompts.MERGED_FILE, _encoded(_numbered(merged)))
         one = Round(self.board, self.folder, self.spec, self.environ, self.by)
         self.rounds.append(one)
-        one.start((("summary", writer),), "")
+        one.start(self._with_shares((("summary", writer),)), "")
         one.wait(lambda _ended, _of: self._progress("a summary is being written"))
         for _, run in one.ended:
             text = disk.read(RunFolder(self.board.folder, run.run_id).out / SUMMARY_FILE, follow=False)
@@ -157,6 +160,11 @@ class Conductor:
                 return Said(words, run.model or run.engine)
             print(f"no summary: {run.state}: {run.error}", flush=True)
         return None
+
+    def _with_shares(self, members: tuple[tuple[str, Definition], ...]) -> tuple[tuple[str, Definition], ...]:
+        """The members with what each may use of the team's budget."""
+        found = shared(self.definition, (definition for _, definition in members), self.seats)
+        return tuple(zip((name for name, _ in members), found, strict=True))
 
     def _require_quorum(self, team: TeamRules, reviews: tuple[Review, ...], absent: tuple[Absent, ...]) -> None:
         if len(reviews) < team.quorum:
