@@ -47,14 +47,36 @@ CASES = [
     (("create", "x", "--description", "LAT", "--priority", "h"), {"high"}),
     (("create", "x", "--type", "b"), {"bug"}),
     (("link", "LAT-1", "dep"), {"depends_on"}),
+    (("review", "fix", "LAT-1", "F"), {"F1", "F2"}),
+    (("review", "waive", "LAT-1", "--wrong", "F2"), {"F2"}),
+    (("review", "fix", "LAT-2", "F"), set()),
+    (("review", "findings", "--severity", "b"), {"blocker"}),
+    (("review", "findings", "LAT-1", "--status", "re"), {"regressed", "refuted"}),
     (("nothing", ""), set()),
 ]
+
+REPORT = """# Review
+
+## Blockers
+
+### A lock is missing
+
+It is not taken.
+
+## Nits
+
+### A name is long
+
+It could be shorter.
+"""
 
 
 @pytest.fixture
 def installed(cli: CommandLine, tmp_path: Path) -> dict[str, str]:
-    """An environment in which `lattice` is on PATH, on a board of two tasks, with the scripts in `tmp_path`."""
+    """An environment with `lattice` on PATH, on a board of two tasks, one reviewed, and the scripts in `tmp_path`."""
     assert 0 == cli("create", "Second").status
+    (tmp_path / "report.md").write_text(REPORT, encoding="utf-8")
+    assert 0 == cli("review", "import", str(tmp_path / "report.md"), "--task", "LAT-1").status
     folder = tmp_path / "bin"
     folder.mkdir()
     program = folder / "lattice"

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, build
 from lattice.core.config import COMPLEXITIES, PRIORITIES, URGENCIES
+from lattice.core.reviews.model import SEVERITIES
+from lattice.core.reviews.standing import STATES
 from lattice.core.task import RELATIONSHIP_TYPES
 from lattice.errors import UsageError
 
@@ -31,8 +33,9 @@ ASKED: Mapping[str, str] = {
     "statuses": "lattice completion --values statuses",
     "roles": "lattice completion --values roles",
     "types": "lattice completion --values types",
+    "findings": "lattice review findings {first} --status all --quiet",
 }
-"""What a shell runs to know the words of a kind."""
+"""What a shell runs to know the words of a kind; `{first}` is the first argument of the command, quoted."""
 
 _VALUES = ("statuses", "roles", "types")
 _FIXED: Mapping[str, tuple[str, ...]] = {
@@ -40,15 +43,17 @@ _FIXED: Mapping[str, tuple[str, ...]] = {
     "urgency": URGENCIES,
     "complexity": COMPLEXITIES,
     "values": _VALUES,
+    "severity": SEVERITIES,
 }
 _KINDS: Mapping[str, str] = {
     "task": "tasks", "tasks": "tasks", "target": "tasks", "worker": "workers", "run": "runs", "status": "statuses",
     "resource": "resources", "role": "roles", "branch": "branches", "commit": "branches", "base": "branches",
-    "source": FILES, "file": FILES, "path": FILES, "output": FILES, "out": FILES,
+    "finding": "findings", "source": FILES, "file": FILES, "path": FILES, "output": FILES, "out": FILES,
 }  # fmt: skip
 """The kind of a word, by the name of its argument."""
 
 _TYPED: Mapping[str, str] = {"create": "types", "list": "types"}
+_FINDINGS = "review findings"
 _LINKING = ("link", "unlink", "graph")
 
 
@@ -154,6 +159,8 @@ def _kind(command: str, name: str, action: argparse.Action) -> tuple[str | None,
         return None, tuple(str(choice) for choice in action.choices)
     if name in _FIXED:
         return None, _FIXED[name]
+    if (command, name) == (_FINDINGS, "status"):
+        return None, (*STATES, "all")
     if name == "type":
         return (_TYPED.get(command), RELATIONSHIP_TYPES if command in _LINKING else ())
     if name == "session" and not action.option_strings:

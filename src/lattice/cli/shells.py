@@ -34,7 +34,7 @@ SCRIPTS: Mapping[str, Callable[[Grammar], str]] = {"bash": bash, "zsh": zsh, "fi
 
 def _tables(grammar: Grammar) -> str:
     """The tables as functions that bash and zsh read alike."""
-    values = _values(grammar, _place)
+    values = _values(grammar, _place, '"$first"')
     return "\n".join([
         _function("_lattice_commands", [("*", _printed(grammar.commands))]),
         _function("_lattice_members", [(_word(group), _printed(pairs)) for group, pairs in _members(grammar).items()]),
@@ -79,8 +79,8 @@ def _taking(grammar: Grammar) -> list[str]:
     return [f"{option.command} {option.flag}" for option in grammar.options if option.takes_value]
 
 
-def _values(grammar: Grammar, place: Callable[[Word], str]) -> dict[str, list[str]]:
-    """What to run for the words of a place, and the places for which it is that."""
+def _values(grammar: Grammar, place: Callable[[Word], str], first: str) -> dict[str, list[str]]:
+    """What to run for the words of a place, and the places for which it is that; `first` is the command's argument."""
     found: dict[str, list[str]] = {}
     for word in grammar.words:
         if word.fixed:
@@ -88,14 +88,15 @@ def _values(grammar: Grammar, place: Callable[[Word], str]) -> dict[str, list[st
         elif word.kind == FILES:
             action = f"return {_FILES_STATUS}"
         else:
-            action = f"{ASKED[word.kind or '']} 2>/dev/null"
+            action = f"{ASKED[word.kind or ''].replace('{first}', first)} 2>/dev/null"
         found.setdefault(action, []).append(place(word))
     return found
 
 
-# Reads the words before the cursor; sets command, expects (an option that waits for its value) and place.
+# Reads the words before the cursor; sets command, expects (an option that waits for its value), place, and first,
+# the first argument.
 _POSIX_WALK = r"""_lattice_walk() {
-    command='' expects='' place=1
+    command='' expects='' first='' place=1
     local group='' word
     for word in "$@"; do
         if [ -n "$group" ]; then
@@ -111,7 +112,7 @@ _POSIX_WALK = r"""_lattice_walk() {
             case "$word" in
                 --*=*) ;;
                 -*) if _lattice_takes "$command $word"; then expects="$word"; fi ;;
-                *) place=$((place + 1)) ;;
+                *) first="${first:-$word}" place=$((place + 1)) ;;
             esac
         fi
     done
@@ -129,7 +130,7 @@ _lattice_candidates() {
 """
 
 _BASH = r"""_lattice() {
-    local command expects place candidates candidate current="${COMP_WORDS[COMP_CWORD]}"
+    local command expects first place candidates candidate current="${COMP_WORDS[COMP_CWORD]}"
     _lattice_walk "${COMP_WORDS[@]:1:COMP_CWORD-1}"
     if [ "$current" = '=' ]; then current=''; fi
     COMPREPLY=()
@@ -150,7 +151,7 @@ complete -F _lattice lattice
 """
 
 _ZSH = r"""_lattice() {
-    local command expects place candidates candidate current
+    local command expects first place candidates candidate current
     local -a names told before
     before=("${(@)words[2,CURRENT-1]}")
     current="${words[CURRENT]}"
@@ -180,7 +181,7 @@ fi
 
 
 def _fish_tables(grammar: Grammar) -> str:
-    values = _values(grammar, lambda word: _fish_word(f"{word.command} {word.place}"))
+    values = _values(grammar, lambda word: _fish_word(f"{word.command} {word.place}"), '"$argv[2]"')
     return "\n".join(
         [
             _fish_function("__lattice_commands", [("'*'", _fish_printed(grammar.commands))]),
@@ -217,6 +218,7 @@ _FISH = r"""function __lattice_complete
     set -l command ''
     set -l group ''
     set -l expects ''
+    set -l first ''
     set -l place 1
     set -l prefix ''
     set -l current (commandline -ct)
@@ -250,6 +252,9 @@ _FISH = r"""function __lattice_complete
                 set expects $word
             end
         else
+            if test -z "$first"
+                set first $word
+            end
             set place (math $place + 1)
         end
     end
@@ -258,7 +263,7 @@ _FISH = r"""function __lattice_complete
     else if test -z "$command"
         __lattice_commands
     else if test -n "$expects"
-        set -l found (__lattice_values "$command $expects")
+        set -l found (__lattice_values "$command $expects" "$first")
         if test $status -eq 9
             __fish_complete_path $current
         else
@@ -267,7 +272,7 @@ _FISH = r"""function __lattice_complete
     else if string match -q -- '-*' $current
         __lattice_options $command
     else
-        __lattice_values "$command $place"
+        __lattice_values "$command $place" "$first"
         if test $status -eq 9
             __fish_complete_path $current
         end
