@@ -317,3 +317,16 @@ def test_a_supervisor_uses_no_processor_time_while_it_waits(bench: Bench) -> Non
     eventually(lambda: time.monotonic() > until)
     assert ticks() - before <= 2
     bench.data("worker", "stop", run.run_id, "--wait")
+
+
+def test_a_commit_of_the_worker_is_kept_though_git_can_write_no_ref(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that is full at that moment; the soak found one."""
+    bench.fake_git(monkeypatch, 'case " $* " in *" update-ref "*) echo "fatal: disk full" >&2; exit 128;; esac')
+    commit = "git -c user.name=A -c user.email=a@b commit --quiet --allow-empty --message work"
+    view = bench.ended(f'{commit}; git rev-parse HEAD > "$NOTES/sha"')
+    sha = bench.note("sha")
+    assert "kept" in (view.salvage_ref or "")
+    assert sha == git(bench.repo, "rev-parse", f"refs/lattice/salvage/{view.run_id}")
+    assert sha in git(bench.repo, "rev-list", "--all").split()

@@ -30,7 +30,7 @@ from lattice.workers.processes.tree import kill_marked
 from lattice.workers.runs import RunFolder, RunSpec, host_name
 from lattice.workers.worktrees import branches, worktree
 from lattice.workers.worktrees.git import Repository
-from lattice.workers.worktrees.salvage import salvage
+from lattice.workers.worktrees.salvage import keep_head, salvage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -279,9 +279,18 @@ def rescue(spec: RunSpec, folder: RunFolder) -> str | None:
     except (LatticeError, OSError) as why:
         kept_at = path.parent / "kept" / spec.run_id
         folder.note(f"what the worktree holds cannot be told: {why}; kept at {kept_at}")
+        _keep_head(repo, path, folder)
         worktree.set_aside(repo, path, kept_at)
         return str(kept_at) if os.path.lexists(kept_at) else None
     return kept.ref if kept is not None else None
+
+
+def _keep_head(repo: Repository, path: Path, folder: RunFolder) -> None:
+    """Before git's record of a worktree goes, whose changes could not be kept: its commits have no other name."""
+    try:
+        keep_head(repo, path, folder.run_id)
+    except (LatticeError, OSError) as why:
+        folder.note(f"the commits of its HEAD could not be kept: {why}")
 
 
 def remove_worktree(spec: RunSpec) -> None:

@@ -150,6 +150,26 @@ def keep_commit(repo: Repository, run_id: str, sha: str) -> str:
     return ref
 
 
+def keep_head(repo: Repository, path: Path, run_id: str) -> str | None:
+    """Keep the commit of a worktree's detached HEAD, however little the disk takes; the ref, None where none is needed.
+
+    For when `salvage` failed. Where git can write no ref, the HEAD file itself is moved into a ref's place:
+    its content is that of one, and a rename needs no room. Raises OSError.
+    """
+    admin = next(iter(admin_folders(repo, path)), None)
+    head = (admin / "HEAD").read_text(encoding="ascii").strip() if admin is not None else ""
+    if admin is None or not HASH.fullmatch(head) or not _only_noted(repo, None, head):
+        return None
+    try:
+        return keep_commit(repo, run_id, head)
+    except GitError:
+        place = repo.common_dir / SALVAGE_REFS / run_id
+        if not os.path.lexists(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            (admin / "HEAD").rename(place)
+        return f"{SALVAGE_REFS}/{run_id}"
+
+
 def _unfinished(repo: Repository, admin: Path | None) -> list[str]:
     """Commits that git notes beside HEAD while something is going on, and that no branch, tag or HEAD holds.
 
