@@ -137,7 +137,7 @@ COMMANDS: Mapping[str, Entry] = {
     "worker cancel": Entry("lattice.cli.worker_queue", "WorkerCancel", "Take a run out of the queue", _WORKERS),
     "worker diff": Entry("lattice.cli.worker_code", "WorkerDiff", "Show what a run changed", _WORKERS),
     "worker merge": Entry("lattice.cli.worker_code", "WorkerMerge", "Merge a run's branch", _WORKERS),
-    "worker discard": Entry("lattice.cli.worker_code", "WorkerDiscard", "Delete a run's branch, and keep it", _WORKERS),
+    "worker discard": Entry("lattice.cli.worker_code", "WorkerDiscard", "Delete a branch, keep its commits", _WORKERS),
     "worker salvage": Entry("lattice.cli.worker_code", "WorkerSalvage", "List, show, drop what was kept", _WORKERS),
     "worker triggers": Entry("lattice.cli.worker_triggers", "WorkerTriggers", "Say what starts by itself", _WORKERS),
     "worker trust": Entry("lattice.cli.worker_triggers", "WorkerTrust", "Let a worker start by itself", _WORKERS),

@@ -39,8 +39,8 @@ class ReviewFix(Command):
 class ReviewWaive(Command):
     writes = True
     description = (
-        "It stays waived when a later review finds it again. --wrong says that it is not so, rather than that it\n"
-        "is accepted: that counts against who found it, in lattice review stats."
+        "It stays waived when a later review finds it again. --reason is required. --wrong says that it is not so,\n"
+        "rather than that it is accepted: that counts against who found it, in lattice review stats."
     )
     examples = (
         'lattice review waive LAT-1 F3 --reason "the input is ours alone" --actor human:ann',
@@ -49,7 +49,7 @@ class ReviewWaive(Command):
 
     def arguments(self, parser: Parser) -> None:
         _add_finding(parser)
-        parser.add_argument("--wrong", action="store_true", help="it is not so")
+        parser.add_argument("--wrong", action="store_true", help="what the finding says is not so")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
         asked = reviews.Waive(reviews.parse_number(args.finding), _reason(args), args.wrong)
@@ -72,7 +72,7 @@ class ReviewVerify(Command):
 
 class ReviewReopen(Command):
     writes = True
-    description = "Whatever was decided about it, it has to be looked at again."
+    description = "Whatever was decided about it, it has to be looked at again. --reason is required."
     examples = ('lattice review reopen LAT-1 F3 --reason "it still fails on a full disk" --actor human:ann',)
 
     def arguments(self, parser: Parser) -> None:

@@ -27,8 +27,8 @@ class ReviewImport(Command):
     description = (
         "All of the report is read before anything is recorded. What it says that has no place in a review is kept in\n"
         "the summary; what was cut or not understood is a warning. Absolute paths below the repository become\n"
-        "relative; paths that lead out of it are no places, and\n"
-        "are named. The formats, told apart by their content:\n\n"
+        "relative; paths that lead out of it are no places, and are named. The formats, told apart by their\n"
+        "content:\n\n"
         "  markdown   a report by sections: Blockers, Important, Potential, Nits, Verdict\n"
         "  sarif      SARIF 2.1.0, as CodeQL, semgrep and many others write it\n"
         "  ruff       ruff check --output-format json\n"

@@ -29,7 +29,7 @@ class WorkerRun(Command):
     writes = True
 
     def arguments(self, parser: Parser) -> None:
-        parser.add_argument("worker", metavar="WORKER", help="its name, in any case: lattice worker list")
+        parser.add_argument("worker", metavar="WORKER", help="its name, in capitals or not: lattice worker list")
         add_task(parser)
         parser.add_argument("--commit", metavar="REF", help="what to work on")
         parser.add_argument("--base", metavar="REF", help="what to compare with")
@@ -77,7 +77,7 @@ class WorkerRun(Command):
 
 
 class WorkerStop(Command):
-    description = "Asks for its end: SIGINT, SIGTERM, SIGKILL, within the definition's grace."
+    description = "It is sent SIGINT, then SIGTERM, and SIGKILL in the end, all within grace_seconds of its definition."
     examples = ("lattice worker stop RUN", "lattice worker stop RUN --reason 'wrong commit' --wait")
     writes = True
 

@@ -16,7 +16,8 @@ class WorkerCertify(Command):
     description = (
         "Of an engine: starts a fake of it once per behaviour with the adapter's own command line, and checks\n"
         "what the adapter makes of the stream. Of a worker: runs it for real, once per behaviour, in a repository\n"
-        "and on a board that are made for it and thrown away, with fakes on PATH. Exits with 1 where one differs."
+        "and on a board that are made for it and thrown away, with fakes on PATH. The answer names\n"
+        "the behaviours, with what was expected and what was seen. Exits with 1 where one differs."
     )
     examples = (
         "lattice worker certify claude",
@@ -27,7 +28,9 @@ class WorkerCertify(Command):
 
     def arguments(self, parser: Parser) -> None:
         parser.add_argument("name", metavar="NAME", help="an engine, or a worker: lattice worker list")
-        parser.add_argument("--only", metavar="BEHAVIOUR", action="append", default=[], help="this one; repeatable")
+        parser.add_argument(
+            "--only", metavar="BEHAVIOUR", action="append", default=[], help="this behaviour alone; may be given again"
+        )
         parser.add_argument(
             "--behaviour", metavar="FILE", help="JSON that a worker's fakes are told beside each behaviour"
         )

@@ -91,7 +91,7 @@ class WorkerMerge(Command):
 
 class WorkerDiscard(Command):
     description = (
-        "Deletes the run's branch. Commits that no other branch or tag holds are kept under\n"
+        "The branch is the run's. Commits that no other branch or tag holds are kept under\n"
         "refs/lattice/salvage/ first: lattice worker salvage show RUN."
     )
     examples = ("lattice worker discard RUN", "lattice worker discard RUN --json")

@@ -16,8 +16,8 @@ _LOGINS = {True: "found", False: "none found", None: "not known"}
 
 class WorkerDoctor(Command):
     description = (
-        "Looks at the engines on PATH with their versions, flags and logins, the folder of the worktrees, bwrap, and "
-        "each worker. Spends no token. Exits with 1 where a worker could not run."
+        "Looks at the engines on PATH with their versions, flags and logins, the folder of the worktrees, bwrap,\n"
+        "and each worker. It spends no token. Exits with 1 where a worker could not run."
     )
     examples = ("lattice worker doctor", "lattice worker doctor --json")
 

@@ -32,7 +32,7 @@ class WorkerStart(Command):
         add_task(parser)
         parser.add_argument(
             "--deadline", type=_minutes, default=external.DEADLINE_MINUTES, metavar="MINUTES",
-            help=f"when it will have ended ({external.DEADLINE_MINUTES:g})",
+            help=f"in how many it will have ended (default: {external.DEADLINE_MINUTES:g})",
         )  # fmt: skip
         parser.add_argument("--heartbeat", type=_minutes, metavar="MINUTES", help="for how long a heartbeat keeps it")
         parser.add_argument("--commit", metavar="REF", help="what it works on")

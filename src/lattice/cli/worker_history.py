@@ -34,7 +34,7 @@ class WorkerHistory(Command):
 
     def arguments(self, parser: Parser) -> None:
         parser.add_argument("task", nargs="?", metavar="TASK", help="a short id or a full id; without it, all tasks")
-        parser.add_argument("--worker", metavar="NAME", help="the runs of one worker, in any case")
+        parser.add_argument("--worker", metavar="NAME", help="the runs of one worker, named in capitals or not")
         parser.add_argument("--limit", type=positive, metavar="N", help="the newest N of them")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:

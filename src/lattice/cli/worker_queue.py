@@ -42,7 +42,7 @@ class WorkerQueue(Command):
 
 
 class WorkerCancel(Command):
-    description = "Takes a run out of the queue. One that runs already is stopped, as by lattice worker stop."
+    description = "It ends as cancelled, before it began. One that runs already is stopped, as by lattice worker stop."
     examples = ("lattice worker cancel RUN", "lattice worker cancel RUN --reason 'not needed any more'")
     writes = True
 
