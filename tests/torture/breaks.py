@@ -22,7 +22,8 @@ from lattice.workers import guard, lease, reconcile, supervisor
 from lattice.workers.ends import outcome, steps
 from lattice.workers.processes import tree as processes
 from lattice.workers.queueing.sight import Memory, Seen
-from lattice.workers.runs import RunFolder, RunSpec, all_runs
+from lattice.workers.runs import RunFolder, all_runs
+from lattice.workers.spec import RunSpec
 
 
 def put(place: object, name: str, value: object) -> None:

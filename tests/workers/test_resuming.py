@@ -11,7 +11,8 @@ import pytest
 from lattice.workers import launch
 from lattice.workers.engines.heard import Usage
 from lattice.workers.resuming import total
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec
 from tests.workers.conftest import ANN, Bench, eventually
 from tests.workers.test_agents import ENGINES, Agents
 from tests.workers.test_agents import agents as agents  # noqa: PLC0414  # a fixture is shared by its name

@@ -10,7 +10,8 @@ import pytest
 
 from lattice.errors import NotFound
 from lattice.workers import runs
-from lattice.workers.runs import OutputSpec, RunFolder, RunSpec, decode_spec, find_run, open_runs
+from lattice.workers.runs import RunFolder, find_run, open_runs
+from lattice.workers.spec import OutputSpec, RunSpec, decode_spec
 from lattice.workers.worktrees.preparation_spec import Preparation
 
 RUN = "run_01K0000000000000000000000A"

@@ -19,7 +19,8 @@ from lattice.workers import costs, overview
 from lattice.workers.definitions.agents import is_agent
 from lattice.workers.definitions.definition import Definition
 from lattice.workers.overview import RunView
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from lattice.errors import NotFound, ValidationError
 from lattice.store.files import disk
 from lattice.workers import prompts
 from lattice.workers.engines.spec import AgentSpec
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec
 
 
 def give(folder: RunFolder, spec: RunSpec) -> None:

@@ -22,7 +22,8 @@ from lattice.workers.ends.certificate import Found
 from lattice.workers.ends.outcome import outcome_of
 from lattice.workers.lease import hand_on
 from lattice.workers.processes.tree import signal_tree
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -38,7 +38,8 @@ from lattice.workers.environment import child_environment
 from lattice.workers.external.lapse import lost
 from lattice.workers.queueing import queue
 from lattice.workers.reconcile import mend, with_outputs
-from lattice.workers.runs import RunFolder, RunSpec, host_name
+from lattice.workers.runs import RunFolder, host_name
+from lattice.workers.spec import RunSpec
 from lattice.workers.worktrees import planning
 from lattice.workers.worktrees.git import Repository
 from lattice.workers.worktrees.span import base_of, head_of

@@ -27,7 +27,8 @@ from lattice.workers.ends.outcome import ERROR_CHARS_MAX, Outcome, outcome_of
 from lattice.workers.ends.outputs import REVIEW_ROLE, keep_outputs, owed_of
 from lattice.workers.ends.reported import claim_of, result_of
 from lattice.workers.processes.tree import kill_marked
-from lattice.workers.runs import RunFolder, RunSpec, host_name
+from lattice.workers.runs import RunFolder, host_name
+from lattice.workers.spec import RunSpec
 from lattice.workers.worktrees import branches, worktree
 from lattice.workers.worktrees.git import Repository
 from lattice.workers.worktrees.salvage import keep_head, salvage

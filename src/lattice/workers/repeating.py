@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from lattice.workers import handing, prompts
 from lattice.workers.engines.heard import Usage
 from lattice.workers.resuming import total
-from lattice.workers.runs import RunFolder, RunSpec, decode_spec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec, decode_spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

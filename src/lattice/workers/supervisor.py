@@ -31,7 +31,8 @@ from lattice.workers.processes.engine import EngineProcess
 from lattice.workers.processes.tree import RUN_MARK, become_subreaper, sweep
 from lattice.workers.queueing.queue import deadline_of
 from lattice.workers.reconcile import certify, record_end, remove_worktree, rescue
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec
 from lattice.workers.worktrees.setup import SetupProcess, is_needed
 
 TYPE_CHECKING = False  # which type checkers take to be true: typing is not needed at run time

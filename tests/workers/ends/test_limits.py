@@ -11,7 +11,8 @@ import pytest
 from lattice.core.run import Lingered, LogFull, Reported, TimedOut
 from lattice.workers.ends.limits import Limits
 from lattice.workers.ends.reported import BYTES_MAX, claim_of, file_result_of
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec
 from tests.workers.conftest import Bench, eventually
 from tests.workers.test_runs import SPEC
 

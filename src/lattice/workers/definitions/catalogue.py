@@ -22,9 +22,9 @@ from lattice.workers.definitions.agents import is_agent
 from lattice.workers.definitions.definition import REVIEW_SCHEMA, Definition, expand
 from lattice.workers.definitions.file import parse_definition
 from lattice.workers.environment import child_environment
-from lattice.workers.runs import OutputSpec
 from lattice.workers.sandboxes import sandbox
 from lattice.workers.sandboxes.sandbox import Sandbox
+from lattice.workers.spec import OutputSpec
 
 FILE_BYTES_MAX = 1 << 20
 NOT_HERE = "not_here"

@@ -19,8 +19,9 @@ from lattice.core.run import Evidence, Failed, Reported, Verdict, end_state
 from lattice.ledger import timestamp
 from lattice.store.files import disk
 from lattice.workers.ends.ladder import Rung
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
 from lattice.workers.sandboxes.sandbox import NAMESPACE, NONE, Sandbox
+from lattice.workers.spec import RunSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

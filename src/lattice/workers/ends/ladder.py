@@ -16,7 +16,7 @@ from lattice.workers.ends.limits import now_s
 from lattice.workers.processes.guards import without_guards
 from lattice.workers.processes.table import table_of_all
 from lattice.workers.processes.tree import signal_tree
-from lattice.workers.runs import RunSpec
+from lattice.workers.spec import RunSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

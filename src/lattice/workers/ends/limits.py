@@ -15,7 +15,8 @@ from pathlib import Path
 
 from lattice.core.run import Ending, Lingered, LogFull, TimedOut
 from lattice.workers.ends import steps
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec
 
 LOOK_S = 1.0
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

@@ -9,7 +9,8 @@ from lattice.core.record import Record
 from lattice.core.run import Evidence, Exited, Failed, judge
 from lattice.core.task import Task
 from lattice.workers.ends.certificate import Found, certificate_of
-from lattice.workers.runs import OUTCOME_BYTES, RunSpec
+from lattice.workers.runs import OUTCOME_BYTES
+from lattice.workers.spec import RunSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from lattice.core.events import ArtifactAttached
 from lattice.core.json_schema import problem_with as schema_problem
 from lattice.core.run import Owed
 from lattice.errors import NotFound, ValidationError
-from lattice.workers.runs import OutputSpec, RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import OutputSpec, RunSpec
 
 READ_ATTEMPTS = 2
 """A success without its output is a false one, and what a disk refuses once it often gives the next time."""

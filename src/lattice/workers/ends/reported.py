@@ -23,7 +23,8 @@ from pathlib import Path
 from lattice.core.codec import BadLine, parse
 from lattice.core.run import Reported
 from lattice.store.files import disk
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from lattice.core.record import Record
 from lattice.store.files import disk
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec
 
 ORDER = (
     "requested", "guard", "worktree", "setup", "spawned", "output", "result", "ended", "swept", "recorded", "removed",

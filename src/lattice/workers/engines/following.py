@@ -21,7 +21,8 @@ from lattice.workers.engines.heard import Heard, Usage
 from lattice.workers.engines.said import answer
 from lattice.workers.engines.spec import AgentSpec
 from lattice.workers.engines.stream import Stream, finished
-from lattice.workers.runs import OutputSpec, RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import OutputSpec, RunSpec
 
 CHUNK = 1 << 20
 _FENCED = re.compile(r"^```(?:json)?[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from lattice.core.record import Protocol
 from lattice.core.run import Exited, Signalled
 from lattice.workers.processes.streams import Streams
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec
 
 _READ = os.O_RDONLY | os.O_CLOEXEC
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from lattice.commands.board import Board
 from lattice.errors import BudgetExceeded
 from lattice.workers.queueing.sight import Memory, Seen
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

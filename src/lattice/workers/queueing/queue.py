@@ -36,7 +36,8 @@ from lattice.workers.queueing.purse import Purse
 from lattice.workers.queueing.sight import Memory, Seen, waiting_of
 from lattice.workers.queueing.turns import Limits, Waiting, choose
 from lattice.workers.reconcile import mend
-from lattice.workers.runs import RunFolder, RunSpec, open_runs
+from lattice.workers.runs import RunFolder, open_runs
+from lattice.workers.spec import RunSpec
 
 Starter = Callable[[Board, RunFolder, int, Mapping[str, str], Mapping[str, str]], str | None]
 """What starts the guard of a run, as `handover.start_guard` does."""

@@ -18,7 +18,8 @@ from lattice.errors import WriteUncertain
 from lattice.workers.ends.outcome import Outcome
 from lattice.workers.external.lapse import seconds_of
 from lattice.workers.queueing import queue
-from lattice.workers.runs import RunFolder, RunSpec, decode_spec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec, decode_spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

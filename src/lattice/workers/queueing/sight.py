@@ -18,7 +18,8 @@ from lattice.errors import NotFound
 from lattice.store.files import disk
 from lattice.workers import lease
 from lattice.workers.queueing.turns import Waiting, in_order
-from lattice.workers.runs import RunFolder, RunSpec, host_name, open_runs
+from lattice.workers.runs import RunFolder, host_name, open_runs
+from lattice.workers.spec import RunSpec
 
 
 class Seen(Record):

@@ -18,7 +18,8 @@ from lattice.workers.definitions.agents import TEAM
 from lattice.workers.ends.outputs import REVIEW_ROLE
 from lattice.workers.reviews.anchoring import anchored
 from lattice.workers.reviews.coverage import covered
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec
 from lattice.workers.worktrees.git import Repository
 
 PLAN = "plan"

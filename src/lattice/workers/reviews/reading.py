@@ -9,7 +9,8 @@ from lattice.core.json_schema import problem_with
 from lattice.core.reviews.model import Review, Reviewer, parse_review
 from lattice.core.reviews.schema import SCHEMA
 from lattice.store.files import disk
-from lattice.workers.runs import OutputSpec, RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import OutputSpec, RunSpec
 
 REVIEW_BYTES_MAX = 16 << 20
 

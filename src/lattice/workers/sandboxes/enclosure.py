@@ -19,9 +19,9 @@ from lattice.core.run import Exited, Signalled
 from lattice.workers.processes.streams import Streams
 from lattice.workers.processes.table import descendants
 from lattice.workers.processes.tree import die_with
-from lattice.workers.runs import RunSpec
 from lattice.workers.sandboxes import init, mounts
 from lattice.workers.sandboxes.sandbox import Sandbox
+from lattice.workers.spec import RunSpec
 
 _LINE_BYTES_MAX = 64
 _SIGNAL_BASE = 128  # bwrap's status for a first process that a signal ended is this plus its number

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import lattice
 from lattice.commands.board import FOLDER
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
 from lattice.workers.sandboxes.sandbox import NAMESPACE, Sandbox, namespaces
+from lattice.workers.spec import RunSpec
 from lattice.workers.worktrees.git import Repository
 from lattice.workers.worktrees.worktree import admin_folders
 

@@ -31,7 +31,8 @@ from lattice.workers.definitions.definition import Definition
 from lattice.workers.definitions.teams import SUMMARY_FILE, TeamRules
 from lattice.workers.processes.tree import RUN_MARK
 from lattice.workers.reviews.anchoring import anchored
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec
 from lattice.workers.teams import roll
 from lattice.workers.teams.rounds import Round
 from lattice.workers.worktrees.git import Repository

@@ -14,7 +14,8 @@ from lattice.workers.definitions.definition import Definition
 from lattice.workers.overview import RunView
 from lattice.workers.queueing import queue
 from lattice.workers.reviews.reading import review_in
-from lattice.workers.runs import RunFolder, RunSpec, open_runs
+from lattice.workers.runs import RunFolder, open_runs
+from lattice.workers.spec import RunSpec
 
 LOOK_S = 0.2
 """How often the ends are counted, and members that wait in the queue get their turn."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lattice.core.events import BranchLinked
 from lattice.core.task import Task
-from lattice.workers.runs import RunSpec
+from lattice.workers.spec import RunSpec
 from lattice.workers.worktrees.git import Repository, git
 
 

@@ -7,7 +7,8 @@ from lattice.core.record import Record
 from lattice.core.task import Task
 from lattice.errors import NotFound
 from lattice.workers.overview import RunView, find
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec
 from lattice.workers.worktrees import branches
 from lattice.workers.worktrees.git import Repository, git
 from lattice.workers.worktrees.salvage import SALVAGE_REFS

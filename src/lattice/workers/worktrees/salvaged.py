@@ -14,7 +14,8 @@ from lattice.core.record import Record
 from lattice.errors import Conflict, LatticeError, NotFound, did_you_mean_id
 from lattice.ledger import Signature
 from lattice.workers.launch import worktrees_of
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec
 from lattice.workers.worktrees import branches
 from lattice.workers.worktrees.git import Repository, git
 from lattice.workers.worktrees.removal import remove_tree

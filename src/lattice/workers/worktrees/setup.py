@@ -17,7 +17,8 @@ from pathlib import Path
 from lattice.errors import Fenced, LatticeError
 from lattice.workers.ends import steps
 from lattice.workers.processes.tree import die_with
-from lattice.workers.runs import RunFolder, RunSpec
+from lattice.workers.runs import RunFolder
+from lattice.workers.spec import RunSpec
 from lattice.workers.worktrees import preparation, worktree
 from lattice.workers.worktrees.git import Repository
 
