@@ -18,14 +18,26 @@ GUARD = b"lattice.workers.guard"
 
 
 def is_guard(pid: int) -> bool:
-    """Whether the process was executed as a guard, by the interpreter that runs this."""
+    """Whether the process was executed as the guard of a run that is not ours, by the interpreter that runs this.
+
+    Our own forks have our command line, and in it our run: what prepares it is no other run's guard.
+    """
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as words:
-            if not any(GUARD in word for word in words.read().split(b"\0")):
-                return False
+        words = _words(pid)
+        if not any(GUARD in word for word in words) or _runs(words) <= _runs(_words(os.getpid())):
+            return False
         return os.path.samefile(f"/proc/{pid}/exe", sys.executable)
     except OSError:
         return False  # It has ended, or is another user's.
+
+
+def _words(pid: int) -> list[bytes]:
+    with open(f"/proc/{pid}/cmdline", "rb") as words:
+        return words.read().split(b"\0")
+
+
+def _runs(words: list[bytes]) -> set[bytes]:
+    return {word for word in words if word.startswith(b"run_")}
 
 
 def without_guards(roots: Iterable[int], table: Mapping[int, Stat]) -> list[int]:
