@@ -100,4 +100,6 @@ def _doctor(root: Path) -> Iterator[str]:
     if not shape["ok"]:
         yield f"doctor: {shape['error']}"
     else:
-        yield from (f"doctor: {finding}" for finding in shape["data"]["findings"])
+        # A snapshot that is behind its log is what a full disk leaves, and believed by nobody: looked at above.
+        findings = [one for one in shape["data"]["findings"] if one["check"] != "snapshot_drift"]
+        yield from (f"doctor: {finding}" for finding in findings)

@@ -7,7 +7,7 @@ import re
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lattice.core.reviews.annotations import to_github, to_gitlab
@@ -47,6 +47,7 @@ HOSTILE = st.text(st.sampled_from("a:,%\r\n\x1b\u202e\u2028=") | st.characters()
 
 
 @given(HOSTILE)
+@example("\u2028")
 def test_nothing_begins_another_command(text: str) -> None:
     said = to_github(review(Finding("nit", text, f"x{text}\n::error::y", file=text, line=1)))
     [line, end] = re.split(r"[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]", said)

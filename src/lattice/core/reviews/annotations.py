@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -42,8 +43,8 @@ def _command(finding: Finding) -> str:
 
 def _data(text: str) -> str:
     """As `@actions/core` escapes a message: https://github.com/actions/toolkit, packages/core, command."""
-    escaped = encodable(visible_prose(text)).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    return str(escaped)
+    escaped = encodable(visible_prose(text)).replace("%", "%25").replace("\r", "%0D")
+    return re.sub("[\n\u2028\u2029]", "%0A", escaped)
 
 
 def _property(text: str) -> str:
