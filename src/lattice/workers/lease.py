@@ -18,12 +18,14 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import time
 from pathlib import Path
 from types import FrameType
 
 from lattice.store.files.disk import StrPath
 
-_ACQUIRE_ATTEMPTS_MAX = 200
+PROBERS_S = 2.0
+"""For how long an acquirer meets probers, each of them gone in microseconds, before it gives up."""
 
 
 def acquire(path: Path) -> int:
@@ -34,7 +36,8 @@ def acquire(path: Path) -> int:
     """
     fd = _open(path)
     try:
-        for _ in range(_ACQUIRE_ATTEMPTS_MAX):
+        gives_up_at = time.monotonic() + PROBERS_S
+        while time.monotonic() < gives_up_at:
             if _try(fd, fcntl.LOCK_EX):
                 return fd
             if not _try(fd, fcntl.LOCK_SH):
