@@ -131,6 +131,8 @@ class Bench:
         """Start a run and wait until its engine runs."""
         run = self.start(self.worker(script, **more))
         eventually(lambda: self.events("process_started", run.run_id))
+        # Whoever stops its supervisor now must not stop it with the log's lock in its hand.
+        self.board.ledger.transact(self.task_id, lambda _: [], ANN)
         return run
 
     def finished(self, run: RunFolder, within_s: float = WITHIN_S) -> RunView:
