@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,11 +37,9 @@ def chosen(definition: Definition, board_order: tuple[str, ...], environ: Mappin
     if definition.engine != AUTO:
         return table.engine(definition.engine)
     order = definition.agent.engines or board_order or table.NAMES
-    path = _path(definition, environ)
-    for name in order:
-        engine = table.engine(name)
-        if shutil.which(engine.program, path=path) is not None:
-            return engine
+    found = next(table.available(order, child_environment(environ, definition.env, {})), None)
+    if found is not None:
+        return found
     raise _off(
         definition,
         "engine",
@@ -142,16 +138,11 @@ def template_of(definition: Definition, top: Path) -> str:
 
 def _probed(definition: Definition, engine: Engine, environ: Mapping[str, str]) -> tuple[str, frozenset[str]]:
     """The engine's program as an absolute path, and the flags that it has. Raises DefinitionError."""
-    found = shutil.which(engine.program, path=_path(definition, environ))
-    if found is None:
+    program = table.located(engine, child_environment(environ, definition.env, {}))
+    if program is None:
         reason, hint = f"{engine.program!r} is not on PATH", f"install {engine.name}, or choose another"
         raise _off(definition, "engine", reason, hint, (engine.name,))
-    program = os.path.abspath(found)
     return program, probe.ready(engine, program, environ, reviewer=definition.branch is None).flags
-
-
-def _path(definition: Definition, environ: Mapping[str, str]) -> str:
-    return child_environment(environ, definition.env, {}).get("PATH", os.defpath)
 
 
 def _off(

@@ -9,23 +9,24 @@ from lattice.core.json_schema import problem_with
 from lattice.core.reviews.model import Review, Reviewer, parse_review
 from lattice.core.reviews.schema import SCHEMA
 from lattice.store.files import disk
+from lattice.workers.ends.outputs import REVIEW_ROLE
 from lattice.workers.runs import RunFolder
 from lattice.workers.spec import OutputSpec, RunSpec
 
 REVIEW_BYTES_MAX = 16 << 20
 
 
-def output_of(spec: RunSpec) -> OutputSpec | None:
+def _output_of(spec: RunSpec) -> OutputSpec | None:
     """The output that is a review; None where the run owes none."""
-    return next((one for one in spec.outputs if one.role == "review" and one.path.endswith(".json")), None)
+    return next((one for one in spec.outputs if one.role == REVIEW_ROLE and one.path.endswith(".json")), None)
 
 
-def review_in(folder: RunFolder, spec: RunSpec, by: Reviewer, *, merged: bool = False) -> Review | str:
+def review_in(folder: RunFolder, spec: RunSpec, by: Reviewer) -> Review | str:
     """The review in the run's output folder, by its one reviewer; else why there is none to be read.
 
-    Only a `merged` one, which Lattice made itself, says who found what: a reviewer speaks for nobody else.
+    A reviewer speaks for itself: what it says of who found what is left out.
     """
-    output = output_of(spec)
+    output = _output_of(spec)
     if output is None:
         return "its definition names no output of JSON with the role review"
     path = folder.out / output.path
@@ -38,7 +39,5 @@ def review_in(folder: RunFolder, spec: RunSpec, by: Reviewer, *, merged: bool = 
     problem = problem_with(shape, SCHEMA)
     if problem is not None:
         return f"{output.path} is no review: {problem}"
-    if not merged:
-        plain = [{key: value for key, value in one.items() if key != "found_by"} for one in shape["findings"]]
-        shape = {**shape, "findings": plain, "reviewers": [], "reviewer": None, "absent": []}
-    return parse_review(shape, by)
+    plain = [{key: value for key, value in one.items() if key != "found_by"} for one in shape["findings"]]
+    return parse_review({**shape, "findings": plain, "reviewers": [], "reviewer": None, "absent": []}, by)
