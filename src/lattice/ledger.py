@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from lattice.core.actors import Actor
 from lattice.core.codec import body_data, same_payload
 from lattice.core.events import Event, Foreign, ShortIdAssigned, TaskCreated, TaskEvent, evolve
-from lattice.core.ids import next_id, parse_id, ulid_ms
+from lattice.core.ids import next_id, parse_id, successor, ulid_ms
 from lattice.core.record import Protocol, Record
 from lattice.core.task import Task
 from lattice.errors import Conflict, InvalidId, NotFound
@@ -237,12 +237,11 @@ class Ledger:
         now_ms = self.source.now_ms()
         ts = timestamp(now_ms)
         events: list[Event] = []
-        newest, prev = last, last
+        this, prev = event_id or next_id("ev", now_ms, self.source.chance(), last), last
         for place, body in enumerate(bodies, start=1):
-            this = event_id or next_id("ev", now_ms, self.source.chance(), newest)
             batch = (place, len(bodies)) if len(bodies) > 1 else None
             events.append(Event(this, ts, stream, by.actor, body, by.agent_meta, by.provenance, batch, prev))
-            newest = prev = this
+            this, prev = successor(this), this
         return events
 
     def _repeated(self, tail: Tail, event_id: str, bodies: Sequence[Body]) -> Event | None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lattice.core.ids import is_id, next_id, parse_id, parse_project_code, parse_short_id, ulid, ulid_ms
+from lattice.core.ids import is_id, next_id, parse_id, parse_project_code, parse_short_id, successor, ulid, ulid_ms
 from lattice.errors import InvalidId
 
 times = st.integers(0, (1 << 48) - 2)
@@ -37,6 +37,16 @@ def test_ids_sort_as_their_times(one: int, other: int, chance: int) -> None:
 def test_the_random_part_carries_over_into_the_time() -> None:
     last = next_id("ev", 5, (1 << 80) - 1, None)
     assert 6 == ulid_ms(next_id("ev", 5, 0, last))
+
+
+@given(times, chances)
+def test_a_successor_is_the_next_number(ms: int, chance: int) -> None:
+    assert f"ev_{ulid(ms + ((chance + 1) >> 80), chance + 1)}" == successor(f"ev_{ulid(ms, chance)}")
+
+
+@pytest.mark.parametrize("made_up", ["zebra", "ev_", "\u0661", "ev_zzz"])
+def test_what_a_stranger_took_for_an_id_stops_nobody(made_up: str) -> None:
+    assert is_id("ev", next_id("ev", 5, 0, made_up))
 
 
 GOOD = "task_" + ulid(1_700_000_000_000, 7)

@@ -7,17 +7,14 @@ from lattice.errors import InvalidId
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as the ULID specification has it
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
 _RANDOM_BITS = 80
+_SHIFTS = range(125, -1, -5)  # of the 26 letters of 128 bits, the first of which has three
 # What has the form of an id is told without `re`: every command asks, and a pattern costs its compilation each time.
 
 
 def ulid(ms: int, chance: int) -> str:
     """The ULID of a time in milliseconds since 1970 and 80 random bits."""
     number = (ms << _RANDOM_BITS) | (chance & ((1 << _RANDOM_BITS) - 1))
-    letters = []
-    for _ in range(26):
-        letters.append(_ALPHABET[number & 31])
-        number >>= 5
-    return "".join(reversed(letters))
+    return "".join([_ALPHABET[number >> shift & 31] for shift in _SHIFTS])
 
 
 def ulid_number(text: str) -> int:
@@ -34,12 +31,17 @@ def ulid_ms(identifier: str) -> int:
 
 
 def next_id(prefix: str, ms: int, chance: int, after: str | None) -> str:
-    """A new id greater than `after`, also when the clock has gone backwards."""
+    """A new id greater than `after`, also when the clock has gone backwards; any, where a stranger made that one up."""
     fresh = f"{prefix}_{ulid(ms, chance)}"
-    if after is None or fresh > after:
+    if after is None or fresh > after or not is_id(prefix, after):
         return fresh
-    number = ulid_number(after.rpartition("_")[2]) + 1
-    return f"{prefix}_{ulid(number >> _RANDOM_BITS, number)}"
+    return successor(after)
+
+
+def successor(identifier: str) -> str:
+    """The least id of its kind that is greater: of what is made within a millisecond, as the ULID specification asks."""
+    rest = identifier.rstrip(_ALPHABET[-1])
+    return f"{rest[:-1]}{_ALPHABET[_VALUES[rest[-1]] + 1]}".ljust(len(identifier), _ALPHABET[0])
 
 
 def is_id(prefix: str, text: str) -> bool:
