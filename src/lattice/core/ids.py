@@ -39,7 +39,7 @@ def next_id(prefix: str, ms: int, chance: int, after: str | None) -> str:
 
 
 def successor(identifier: str) -> str:
-    """The least id of its kind that is greater: of what is made within a millisecond, as the ULID specification asks."""
+    """The least id of its kind that is greater: for what is made within a millisecond (the ULID specification)."""
     rest = identifier.rstrip(_ALPHABET[-1])
     return f"{rest[:-1]}{_ALPHABET[_VALUES[rest[-1]] + 1]}".ljust(len(identifier), _ALPHABET[0])
 
