@@ -35,7 +35,7 @@ NEVER = frozenset({
     "lattice.commands.formats", "lattice.commands.hooks", "lattice.commands.imports", "lattice.commands.stats",
     "lattice.commands.artifacts", "lattice.commands.graph", "lattice.commands.history", "lattice.commands.talk",
     "lattice.core.adoption", "lattice.core.fulltext", "lattice.core.integrity", "lattice.core.moments",
-    "lattice.core.resource", "lattice.core.stats", "lattice.core.undo",
+    "lattice.core.resource", "lattice.core.stats", "lattice.core.undo", "lattice.resource_ledger",
     "lattice.store.files.doctor", "lattice.store.files.rebuild", "lattice.store.files.resources",
     "lattice.store.files.scan", "lattice.store.memory", "lattice.store.protocol", "lattice.store.view",
     "lattice.workers.guard", "lattice.workers.launch", "lattice.workers.processes.tree", "lattice.workers.supervisor",

@@ -8,7 +8,7 @@ import pytest
 
 from tests.house.sources import dependencies, imports_in, modules, named_in, tree
 
-LAYERS = ("errors", "core", "store", "ledger", "commands", "workers")
+LAYERS = ("errors", "core", "store", "ledger", "resource_ledger", "commands", "workers")
 FACES = ("cli", "web", "mcp")
 TESTING = "testing"
 """What is shipped to test with stands upon the layers, and nothing stands upon it: a face may call it by name alone."""

@@ -11,7 +11,8 @@ from lattice.core import resource as rules
 from lattice.core.events import Event, Foreign
 from lattice.core.resource import Resource
 from lattice.errors import Conflict, NotFound, ResourceHeld, ValidationError
-from lattice.ledger import Ledger, ResourceLedger, Signature
+from lattice.ledger import Ledger, Signature
+from lattice.resource_ledger import ResourceLedger
 from lattice.store.memory import MemoryStore
 from lattice.store.protocol import ResourceStore
 from tests.store.conformance import ANN, Ticking

@@ -14,7 +14,8 @@ from lattice.core.ids import parse_id
 from lattice.core.record import Record
 from lattice.core.resource import Resource
 from lattice.errors import Conflict, ResourceHeld, ValidationError, WaitTimeout
-from lattice.ledger import ResourceLedger, Signature
+from lattice.ledger import Signature
+from lattice.resource_ledger import ResourceLedger
 from lattice.store.files.resources import FileResources
 
 WAIT_S = 60

@@ -19,7 +19,7 @@ from lattice.core.ids import is_id
 from lattice.core.record import Record
 from lattice.core.resource import Resource, evolve
 from lattice.errors import Conflict, ValidationError
-from lattice.ledger import ResourceLedger
+from lattice.resource_ledger import ResourceLedger
 from lattice.store.files.resources import FileResources
 
 
