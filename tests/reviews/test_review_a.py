@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from lattice.errors import RunSetupError, ValidationError
-from lattice.workers import control, launch
+from lattice.workers import control, launch, preflight
 from lattice.workers.runs import RunFolder
+from lattice.workers.worktrees.worktree_root import worktrees_of
 from tests.conftest import git
 from tests.workers.conftest import ANN, Bench, eventually, is_alive
 
@@ -22,7 +23,7 @@ REFUSE_ADD = 'case "$*" in *"worktree add"*) echo "fatal: No space left on devic
 def test_a1_a_comment_made_while_a_run_is_being_started_survives(bench: Bench) -> None:
     bench.worker("true")
     board = bench.board
-    plan = launch.plan(board, launch.Request("Sleeper", "LAT-1"), os.environ)
+    plan = preflight.plan(board, preflight.Request("Sleeper", "LAT-1"), os.environ)
     bench.data("comment", "LAT-1", "in between")
     launch.start(board, plan, ANN)
     seen = bench.finished(RunFolder(board.folder, plan.spec.run_id))
@@ -60,7 +61,7 @@ def test_a3_worktrees_lie_in_a_private_folder_of_the_user_under_no_link(bench: B
     elsewhere.mkdir(mode=0o700)
     (elsewhere / "lattice").symlink_to(victim)
     with pytest.raises(ValidationError, match="symbolic link"):
-        launch.worktrees_of(bench.board, {"XDG_STATE_HOME": str(elsewhere)})
+        worktrees_of(bench.board, {"XDG_STATE_HOME": str(elsewhere)})
     assert ["precious"] == os.listdir(victim)
 
 
@@ -100,7 +101,7 @@ def test_a6_the_time_limit_is_enforced_on_the_whole_tree(bench: Bench) -> None:
 def test_aw1_a_status_change_made_while_a_run_is_being_started_is_not_undone(bench: Bench) -> None:
     bench.worker("true")
     board = bench.board
-    plan = launch.plan(board, launch.Request("Sleeper", "LAT-1"), os.environ)
+    plan = preflight.plan(board, preflight.Request("Sleeper", "LAT-1"), os.environ)
     bench.data("status", "LAT-1", "in_planning")
     launch.start(board, plan, ANN)
     bench.finished(RunFolder(board.folder, plan.spec.run_id))
@@ -125,7 +126,7 @@ def test_aw4_a_supervisor_that_dies_does_not_leave_a_task_running(bench: Bench) 
 
 def test_am2_a_guard_that_does_not_come_is_compensated_by_an_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.worker("true")
-    monkeypatch.setattr("lattice.workers.launch.sys.executable", "/bin/false")
+    monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(RunSetupError) as refused:
         bench.start()
     seen = bench.finished(RunFolder(bench.board.folder, str(refused.value.details["run_id"])))

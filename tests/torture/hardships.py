@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lattice.core.events import ProcessCompleted, ProcessFailed
 from lattice.errors import LatticeError
-from lattice.workers import control, handover, launch
+from lattice.workers import control, handover, launch, preflight
 from lattice.workers.runs import open_runs
 from tests.torture.arena import Finding, forked, settle
 from tests.torture.breaks import BREAKS, put
@@ -168,7 +168,7 @@ def guarded_by(broken: Sequence[str] = (), clock: float = 0.0) -> None:
 def _start(site: Site, worker: str, broken: Sequence[str] = (), clock: float = 0.0) -> None:
     guarded_by(broken, clock)
     board = site.board
-    launch.start(board, launch.plan(board, launch.Request(worker, TASK), os.environ), ANN)
+    launch.start(board, preflight.plan(board, preflight.Request(worker, TASK), os.environ), ANN)
 
 
 def _gc(site: Site, clock: float = 0.0) -> None:
@@ -184,7 +184,7 @@ def _others_look(site: Site, jump_s: float) -> list[str]:
         install(jump_s)
         board = site.board
         try:
-            launch.start(board, launch.plan(board, launch.Request("Gated", TASK), os.environ), ANN)
+            launch.start(board, preflight.plan(board, preflight.Request("Gated", TASK), os.environ), ANN)
         except LatticeError as refused:
             os._exit(0 if refused.code == "ALREADY_RUNNING" else 2)
         os._exit(3)

@@ -16,7 +16,7 @@ from pathlib import Path
 from lattice.core.events import ProcessCompleted
 from lattice.core.record import Record
 from lattice.errors import AlreadyRunning, LatticeError
-from lattice.workers import control, launch
+from lattice.workers import control, launch, preflight
 from lattice.workers.runs import RunFolder, open_runs
 from tests.torture.arena import SETTLED_WITHIN_S, Finding, forked, nobody_supervises, settle
 from tests.torture.inject import Fault, Kind, Orders, Role, install, read_trace
@@ -98,7 +98,7 @@ def _starter(site: Site, orders: Orders, worker: str) -> None:
     board = site.board
     install(orders.encode(), "starter", {})
     try:
-        launch.start(board, launch.plan(board, launch.Request(worker, TASK), os.environ), ANN)
+        launch.start(board, preflight.plan(board, preflight.Request(worker, TASK), os.environ), ANN)
     except (LatticeError, OSError):
         return  # The board and the folders say what came of it; they are looked at.
 
@@ -215,7 +215,7 @@ def race_of_starters(template: Site, folder: Path, broken: Sequence[str] = ()) -
         os.close(start)
         install(Orders(str(site.trace), (), tuple(broken)).encode(), "starter", {})
         board = site.board
-        prepared = launch.plan(board, launch.Request("Gated", TASK), os.environ)
+        prepared = preflight.plan(board, preflight.Request("Gated", TASK), os.environ)
         os.write(say, b"p")
         os.read(go, 1)
         try:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lattice.workers import control, launch
+from lattice.workers import control, launch, preflight
 from lattice.workers.ends import overdue
 from lattice.workers.processes import tree as processes
 from lattice.workers.processes.table import descendants, start_time
@@ -145,7 +145,7 @@ def _all_dead(site: Site, stage: Stage) -> None:
 def _start(site: Site) -> None:
     def start() -> None:
         board = site.board
-        launch.start(board, launch.plan(board, launch.Request("Gated", TASK), os.environ), ANN)
+        launch.start(board, preflight.plan(board, preflight.Request("Gated", TASK), os.environ), ANN)
 
     starter = forked(start)
     _until(lambda: _reaped(starter))

@@ -21,7 +21,7 @@ from lattice.commands.board import Board, read_config
 from lattice.commands.tasks import CreateTask
 from lattice.core.events import Event
 from lattice.ledger import Signature
-from lattice.workers import launch
+from lattice.workers import launch, preflight
 from lattice.workers.overview import RunView, find
 from lattice.workers.processes.tree import kill_marked, marked
 from lattice.workers.runs import RunFolder, all_runs
@@ -123,7 +123,7 @@ class Bench:
     def start(self, worker: str = "Sleeper", task: str = "LAT-1", commit: str | None = None) -> RunFolder:
         """Start a run from this process."""
         board = self.board
-        plan = launch.plan(board, launch.Request(worker, task, commit), os.environ)
+        plan = preflight.plan(board, preflight.Request(worker, task, commit), os.environ)
         launch.start(board, plan, ANN)
         return RunFolder(board.folder, plan.spec.run_id)
 
@@ -206,7 +206,7 @@ class Bench:
             "import os, signal, sys\nfrom pathlib import Path\n"
             "from lattice.commands.board import Board, read_config\n"
             "from lattice.ledger import Signature\n"
-            "from lattice.workers import launch, liveness, reconcile, supervisor\n"
+            "from lattice.workers import launch, liveness, preflight, reconcile, supervisor\n"
             "from lattice.workers.runs import RunFolder\n"
             "board = Board(Path.cwd(), read_config(Path.cwd()))\nby = Signature('human:ann')\n"
             "def die(*_args, **_kwargs):\n    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -26,7 +26,7 @@ def dying(bench: Bench, patch: str, script: str = GOOD) -> RunFolder:
     bench.worker(script, outputs=REVIEW)
     code = (
         "from lattice.workers.supervisor import Supervisor\n"
-        "plan = launch.plan(board, launch.Request('Sleeper', 'LAT-1'), os.environ)\n"
+        "plan = preflight.plan(board, preflight.Request('Sleeper', 'LAT-1'), os.environ)\n"
         "folder = RunFolder(board.folder, plan.spec.run_id)\n"
         "fd = folder.create(plan.spec)\nlaunch._request(board, plan, by)\n"
         "print(plan.spec.run_id, flush=True)\n"
@@ -179,7 +179,7 @@ def test_a_run_found_dead_by_the_next_starter_keeps_the_artifacts_of_its_end(ben
     run = dying(bench, "Supervisor._record = die")
     unlooked = (
         "liveness.refresh = lambda *_: None\n"  # It died after the starter had looked.
-        "plan = launch.plan(board, launch.Request('Sleeper', 'LAT-1'), os.environ)\n"
+        "plan = preflight.plan(board, preflight.Request('Sleeper', 'LAT-1'), os.environ)\n"
         "fd = RunFolder(board.folder, plan.spec.run_id).create(plan.spec)\n"
         "launch._request(board, plan, by)\ndie()\n"
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lattice.workers import launch
+from lattice.workers import launch, preflight
 from lattice.workers.engines.heard import Usage
 from lattice.workers.resuming import total
 from lattice.workers.runs import RunFolder
@@ -26,7 +26,7 @@ def spec_of(run: RunFolder) -> RunSpec:
 
 
 def resumed(bench: Bench, run: RunFolder, worker: str = "Reviewer") -> RunFolder:
-    plan = launch.plan(bench.board, launch.Request(worker, "LAT-1", resume=run.run_id), os.environ)
+    plan = preflight.plan(bench.board, preflight.Request(worker, "LAT-1", resume=run.run_id), os.environ)
     launch.start(bench.board, plan, ANN)
     return RunFolder(bench.board.folder, plan.spec.run_id)
 

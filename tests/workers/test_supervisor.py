@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from lattice.commands.artifacts import PAYLOAD_BYTES_MAX
-from lattice.workers import launch
 from tests.conftest import git
 from tests.workers.conftest import Bench, eventually, is_alive
 
@@ -127,25 +125,10 @@ def test_an_engine_that_cannot_be_executed_is_a_failure_of_its_spawn(bench: Benc
     assert "could not be executed" in (seen.error or "")
 
 
-def test_programs_of_setup_and_files_of_a_command_are_checked_where_they_lie_in_the_main_checkout(bench: Bench) -> None:
-    tools = {name: bench.repo / "workers" / name for name in ("setup.sh", "tool.py")}
-    bench.worker("true")
-    for path in [*tools.values(), bench.repo / "data"]:
-        path.write_text("#!/bin/sh\n", encoding="utf-8")
-        path.chmod(0o755)
-    command = ["python3", "{repo}/workers/tool.py", "{repo}/data"]
-    more = {"engine": "command", "command": command, "setup": {"run": [["{repo}/workers/setup.sh"]]}}
-    shape = json.loads((bench.repo / "workers" / "sleeper.json").read_text(encoding="utf-8"))
-    del shape["script"]
-    (bench.repo / "workers" / "sleeper.json").write_text(json.dumps(shape | more), encoding="utf-8")
-    planned = launch.plan(bench.board, launch.Request("Sleeper", "LAT-1"), os.environ).spec
-    assert {str(path) for path in tools.values()} == {path for path, _ in planned.files}
-
-
 def test_a_script_that_changed_after_the_request_is_not_executed(bench: Bench) -> None:
     bench.worker("touch $NOTES/executed")
     plan_then_change = (
-        "plan = launch.plan(board, launch.Request('Sleeper', 'LAT-1'), os.environ)\n"
+        "plan = preflight.plan(board, preflight.Request('Sleeper', 'LAT-1'), os.environ)\n"
         "Path('workers/sleeper.sh').write_text('#!/bin/bash\\ntouch $NOTES/executed\\n# other\\n')\n"
         "launch.start(board, plan, by)\nprint(plan.spec.run_id)"
     )

@@ -7,7 +7,7 @@ import argparse
 from lattice.cli.arguments import Answer, Command, Context, Parser, add_task
 from lattice.cli.render import line
 from lattice.cli.worker_wait import add_run, data_of, waited
-from lattice.workers import control, launch, overview
+from lattice.workers import control, launch, overview, preflight
 from lattice.workers.queueing import queue
 
 
@@ -41,8 +41,8 @@ class WorkerRun(Command):
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
         board = context.board
         by = context.sign(args)
-        request = launch.Request(args.worker, args.task, args.commit, args.base, args.resume)
-        prepared = launch.plan(board, request, context.environ)
+        request = preflight.Request(args.worker, args.task, args.commit, args.base, args.resume)
+        prepared = preflight.plan(board, request, context.environ)
         if args.dry_run:
             shape = prepared.described()
             return Answer(

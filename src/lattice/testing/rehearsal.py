@@ -25,7 +25,7 @@ from lattice.ledger import Signature
 from lattice.testing.engines import NAMES, SPEECHES, behave, install
 from lattice.testing.engines.behaviour import AFTER_RESULT, BEFORE_RESULT, Behaviour, understand
 from lattice.testing.engines.obedience import ORDER
-from lattice.workers import control, launch
+from lattice.workers import control, launch, preflight
 from lattice.workers.definitions.agents import is_agent
 from lattice.workers.definitions.definition import Definition
 from lattice.workers.overview import RunView
@@ -161,7 +161,7 @@ class Rehearsal:
         Init(project, actor=_ACTOR, project_code="CRT").run()
         board = Board(project, read_config(project))
         CreateTask("Certify the worker").run(board, _BY)
-        plan = launch.plan(board, launch.Request(self._definition.name, "CRT-1"), self._environ)
+        plan = preflight.plan(board, preflight.Request(self._definition.name, "CRT-1"), self._environ)
         launch.start(board, plan, _BY)
         run_id = plan.spec.run_id
         try:

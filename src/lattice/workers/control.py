@@ -22,7 +22,6 @@ from lattice.ledger import Signature
 from lattice.store.files.locks import locked
 from lattice.workers import liveness
 from lattice.workers.ends.overdue import end_overdue
-from lattice.workers.launch import caches_of, worktrees_of
 from lattice.workers.overview import RunView, find
 from lattice.workers.queueing.queue import take_out
 from lattice.workers.reconcile import mend
@@ -30,6 +29,7 @@ from lattice.workers.runs import RunFolder, abandoned_drafts, all_runs, open_run
 from lattice.workers.worktrees import branches, cache, worktree
 from lattice.workers.worktrees.git import Repository
 from lattice.workers.worktrees.salvage import salvage
+from lattice.workers.worktrees.worktree_root import caches_of, worktrees_of
 
 MEND_S = 120.0
 """How long somebody else may take to finish a dead run before a waiting command says so."""

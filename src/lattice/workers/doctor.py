@@ -20,10 +20,10 @@ from lattice.workers.definitions.trust import checkout_of
 from lattice.workers.engines import table
 from lattice.workers.engines.probe import probe, problem
 from lattice.workers.engines.protocol import Engine, Login
-from lattice.workers.launch import worktrees_of
 from lattice.workers.presence import BROKEN, state_of
 from lattice.workers.sandboxes import sandbox
 from lattice.workers.sandboxes.sandbox import SandboxRules
+from lattice.workers.worktrees.worktree_root import worktrees_of
 
 
 class EngineHealth(Record):

@@ -14,7 +14,7 @@ import pytest
 
 from lattice.commands.tasks import CreateTask
 from lattice.core.events import ProcessCompleted, ProcessFailed
-from lattice.workers import handover, launch, liveness
+from lattice.workers import handover, launch, liveness, preflight
 from lattice.workers.queueing import queue
 from lattice.workers.runs import open_runs
 from tests.torture.arena import Finding, contained, forked, settle
@@ -61,7 +61,7 @@ def begin(site: Site, orders: Orders) -> None:
 
 def start(site: Site, worker: str, task: str) -> None:
     board = site.board
-    launch.start(board, launch.plan(board, launch.Request(worker, task), os.environ), ANN)
+    launch.start(board, preflight.plan(board, preflight.Request(worker, task), os.environ), ANN)
 
 
 def ended(site: Site) -> list[type]:

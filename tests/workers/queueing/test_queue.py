@@ -15,7 +15,7 @@ import pytest
 
 from lattice.commands.tasks import CreateTask
 from lattice.errors import AlreadyRunning, LimitReached
-from lattice.workers import launch, lease, liveness
+from lattice.workers import launch, lease, liveness, preflight
 from lattice.workers.queueing import queue
 from lattice.workers.queueing.turns import Limits, Waiting, choose
 from lattice.workers.runs import RunFolder, all_runs, open_runs
@@ -145,7 +145,7 @@ def test_a_full_worker_refuses_with_no_queue_and_leaves_no_trace(bench: Bench) -
     assert "LIMIT_REACHED" == error["code"]
     assert sorted(before) == sorted(path.name for path in (bench.repo / ".lattice" / "runs").iterdir())
     board = bench.board
-    plan = launch.plan(board, launch.Request("Sleeper", second), os.environ)
+    plan = preflight.plan(board, preflight.Request("Sleeper", second), os.environ)
     with pytest.raises(LimitReached):
         launch.start(board, plan, ANN, wait=False)
 
@@ -271,7 +271,7 @@ def test_a_starter_that_dies_before_its_request_leaves_nothing_in_the_queue(benc
     second = tasks(bench, 1)[0]
     died = bench.python(
         "launch._request = die\n"
-        f"launch.start(board, launch.plan(board, launch.Request('Sleeper', '{second}'), os.environ), by)\n"
+        f"launch.start(board, preflight.plan(board, preflight.Request('Sleeper', '{second}'), os.environ), by)\n"
     )
     assert -signal.SIGKILL == died.returncode, died.stderr
     assert 2 == len(open_runs(bench.board.folder))

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from lattice.errors import DefinitionError, SandboxUnavailable
-from lattice.workers import launch
+from lattice.workers import launch, preflight
 from lattice.workers.overview import RunView
 from lattice.workers.runs import RunFolder
 from lattice.workers.sandboxes import mounts
@@ -167,7 +167,7 @@ def test_a_program_that_cannot_be_executed_is_a_failure_of_its_spawn(bench: Benc
 
 def test_a_sandbox_that_fails_at_the_start_is_named(bench: Bench) -> None:
     worker = bench.worker("true", sandbox=READ_ONLY)
-    plan = launch.plan(bench.board, launch.Request(worker, "LAT-1"), os.environ)
+    plan = preflight.plan(bench.board, preflight.Request(worker, "LAT-1"), os.environ)
     broken = plan.spec.sandbox.replace(program="/bin/false") if plan.spec.sandbox else None
     launch.start(bench.board, plan.replace(spec=plan.spec.replace(sandbox=broken)), ANN)
     seen = bench.finished(RunFolder(bench.board.folder, plan.spec.run_id))
@@ -176,7 +176,7 @@ def test_a_sandbox_that_fails_at_the_start_is_named(bench: Bench) -> None:
 
 
 def test_a_bwrap_that_went_after_the_request_is_named(bench: Bench) -> None:
-    plan = launch.plan(bench.board, launch.Request(bench.worker("true", sandbox=READ_ONLY), "LAT-1"), os.environ)
+    plan = preflight.plan(bench.board, preflight.Request(bench.worker("true", sandbox=READ_ONLY), "LAT-1"), os.environ)
     gone = plan.spec.sandbox.replace(program="/gone/bwrap") if plan.spec.sandbox else None
     launch.start(bench.board, plan.replace(spec=plan.spec.replace(sandbox=gone)), ANN)
     seen = bench.finished(RunFolder(bench.board.folder, plan.spec.run_id))
@@ -283,7 +283,7 @@ def test_the_environment_is_as_it_was_given(bench: Bench, mode: str, monkeypatch
         monkeypatch.delenv(name, raising=False)
     script = 'tr "\\0" "\\n" < /proc/$$/environ > "$LATTICE_OUTPUT_DIR/env"'
     worker = bench.worker(script, sandbox=mode)
-    plan = launch.plan(bench.board, launch.Request(worker, "LAT-1"), os.environ)
+    plan = preflight.plan(bench.board, preflight.Request(worker, "LAT-1"), os.environ)
     launch.start(bench.board, plan, ANN)
     run = RunFolder(bench.board.folder, plan.spec.run_id)
     bench.finished(run)
@@ -478,7 +478,7 @@ def test_check_says_what_the_sandbox_is_and_whether_it_can_be_had(bench: Bench) 
 def test_a_bad_value_is_named(bench: Bench, shape: dict[str, Any], reason: str) -> None:
     worker = bench.worker("true", **shape)
     with pytest.raises(DefinitionError) as refused:
-        launch.plan(bench.board, launch.Request(worker, "LAT-1"), os.environ)
+        preflight.plan(bench.board, preflight.Request(worker, "LAT-1"), os.environ)
     assert reason in refused.value.message
 
 

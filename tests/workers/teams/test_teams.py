@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lattice.testing.engines import behave, install
-from lattice.workers import launch
+from lattice.workers import launch, preflight
 from lattice.workers.overview import RunView, on_this_machine
 from lattice.workers.processes.tree import marked
 from lattice.workers.runs import RunFolder, all_runs
@@ -300,7 +300,7 @@ def test_a_run_that_a_member_s_end_starts_is_not_ended_with_the_team(team: Team)
 def test_a_definition_that_changes_after_the_request_starts_nobody(team: Team) -> None:
     team.define({"one": {"engine": "claude"}})
     board = team.bench.board
-    plan = launch.plan(board, launch.Request("Crew", "LAT-1"), os.environ)
+    plan = preflight.plan(board, preflight.Request("Crew", "LAT-1"), os.environ)
     team.define({"one": {"engine": "claude"}}, description="another")
     launch.start(board, plan, ANN)
     view = team.bench.finished(RunFolder(board.folder, plan.spec.run_id), 60)

@@ -9,7 +9,7 @@ from lattice.commands.board import Board
 from lattice.core.reviews.model import Absent, Review, Reviewer
 from lattice.errors import LatticeError
 from lattice.ledger import Signature
-from lattice.workers import control, launch
+from lattice.workers import control, launch, preflight
 from lattice.workers.definitions.definition import Definition
 from lattice.workers.overview import RunView
 from lattice.workers.queueing import queue
@@ -82,8 +82,8 @@ class Round:
                 control.finish(self._board, run_id)
 
     def _start(self, definition: Definition) -> str:
-        request = launch.Request(definition.name, self._spec.task_id, self._spec.commit_sha, self._spec.base_sha)
-        prepared = launch.plan_of(self._board, definition, request, self._environ, parent=self._spec.run_id)
+        request = preflight.Request(definition.name, self._spec.task_id, self._spec.commit_sha, self._spec.base_sha)
+        prepared = preflight.plan_of(self._board, definition, request, self._environ, parent=self._spec.run_id)
         launch.start(self._board, prepared, self._by)
         return prepared.spec.run_id
 

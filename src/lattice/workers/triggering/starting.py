@@ -19,7 +19,7 @@ from lattice.core.task import ActiveRun, Task
 from lattice.errors import AlreadyRunning, LatticeError, NotTrusted
 from lattice.ledger import Signature, timestamp
 from lattice.store.files.locks import locked
-from lattice.workers import launch, liveness
+from lattice.workers import launch, liveness, preflight
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.definition import Definition
 from lattice.workers.definitions.trust import require_trusted
@@ -170,7 +170,7 @@ def start(
         found = Consideration(board, checkout, definition, row, environ).first(occasion)
         if found.reasons:
             return found
-        plan = launch.plan(board, launch.Request(found.worker, task_id), environ)
+        plan = preflight.plan(board, preflight.Request(found.worker, task_id), environ)
         # The plan read the definition again: what it holds now is what will run.
         require_trusted(plan.definition, checkout, environ)
         try:

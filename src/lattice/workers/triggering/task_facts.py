@@ -9,7 +9,7 @@ from lattice.commands.board import Board
 from lattice.core.summary import Summary
 from lattice.core.task import Task
 from lattice.errors import NotFound
-from lattice.workers import launch
+from lattice.workers import preflight
 from lattice.workers.definitions.definition import Definition
 from lattice.workers.worktrees.changes import FileChange, files_between
 from lattice.workers.worktrees.git import Repository, git
@@ -53,8 +53,8 @@ class TaskFacts:
 
     def _changes(self) -> tuple[FileChange, ...]:
         if self._diff is None:
-            request = launch.Request(self._definition.name, self.row.id)
-            spec = launch.plan(self._board, request, self._environ).spec
+            request = preflight.Request(self._definition.name, self.row.id)
+            spec = preflight.plan(self._board, request, self._environ).spec
             if spec.base_sha is None or spec.commit_sha is None:
                 raise NotFound(f"{self._board.root} is not in a git repository: there is no diff.")
             self._diff = files_between(Repository.discover(self._board.root), spec.base_sha, spec.commit_sha)

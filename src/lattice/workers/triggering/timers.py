@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from lattice.commands.board import Board
 from lattice.core.record import Record
 from lattice.errors import ValidationError
-from lattice.workers import launch
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.trust import checkout_of
+from lattice.workers.worktrees.worktree_root import place_of
 
 _CARRIED = ("PATH", "PYTHONPATH", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
 """What a sweep needs of the environment that a timer does not have."""
@@ -31,7 +31,7 @@ def systemd_units(board: Board, program: Sequence[str], environ: Mapping[str, st
 
     Raises ValidationError where a name cannot stand in them.
     """
-    name = f"lattice-sweep-{launch.place_of(board)}"
+    name = f"lattice-sweep-{place_of(board)}"
     words = " ".join(_systemd_word(word) for word in program)
     environment = "".join(
         f"Environment={_systemd_word(f'{key}={value}', dollar=False)}\n" for key, value in _environment(board, environ)

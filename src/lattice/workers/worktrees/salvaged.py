@@ -13,13 +13,13 @@ from lattice.core.ids import is_id
 from lattice.core.record import Record
 from lattice.errors import Conflict, LatticeError, NotFound, did_you_mean_id
 from lattice.ledger import Signature
-from lattice.workers.launch import worktrees_of
 from lattice.workers.runs import RunFolder
 from lattice.workers.spec import RunSpec
 from lattice.workers.worktrees import branches
 from lattice.workers.worktrees.git import Repository, git
 from lattice.workers.worktrees.removal import remove_tree
 from lattice.workers.worktrees.salvage import SALVAGE_REFS
+from lattice.workers.worktrees.worktree_root import worktrees_of
 
 
 class Kept(Record):

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from lattice.commands.board import Board
 from lattice.errors import ValidationError
 
 _SHARED_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
+_UNSAFE_IN_NAMES = re.compile(r"[^A-Za-z0-9-]")
 COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def worktrees_of(board: Board, environ: Mapping[str, str]) -> Path:
+    """The folder that holds this board's worktrees on this machine. Raises ValidationError where it is not safe."""
+    configured = Path(board.config.worktree_root) if board.config.worktree_root else None
+    return worktrees_root(configured, environ, place_of(board))
+
+
+def caches_of(board: Board, environ: Mapping[str, str]) -> Path:
+    """The folder of what this board's setups made on this machine. Raises ValidationError where it is not safe."""
+    return cache_root(environ, place_of(board))
+
+
+def place_of(board: Board) -> str:
+    """A folder's name for this board: what people call it, and what tells it from others of that name."""
+    place = hashlib.sha256(os.path.realpath(board.folder).encode()).hexdigest()[:8]
+    name = _UNSAFE_IN_NAMES.sub("-", board.root.name).strip("-")[:40] or "board"
+    return f"{name}-{place}"
 
 
 def worktrees_root(configured: Path | None, environ: Mapping[str, str], board: str) -> Path:
