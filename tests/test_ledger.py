@@ -6,7 +6,8 @@ import pytest
 
 from lattice.commands.board import Board, signature
 from lattice.commands.tasks import ChangeStatus, Comment, change
-from lattice.core.events import CommentAdded, ProcessRequested, StatusChanged, TaskEvent
+from lattice.core.events import CommentAdded, StatusChanged, TaskEvent
+from lattice.core.run_events import ProcessRequested
 from lattice.core.task import Task
 from lattice.errors import AlreadyRunning, InvalidActor
 from tests.conftest import ANN, reopened

@@ -6,7 +6,7 @@ import json
 
 from lattice.cli.render import Terminal, cut, table, width
 from lattice.commands.board import open_board
-from lattice.core.events import ProcessRequested
+from lattice.core.run_events import ProcessRequested
 from lattice.ledger import Signature
 from lattice.workers.runs import host_name
 from tests.cli.conftest import CommandLine

@@ -19,7 +19,7 @@ from lattice.commands.archive import (
 from lattice.commands.board import Board
 from lattice.commands.plans import plan
 from lattice.commands.tasks import Comment, CreateTask, change
-from lattice.core.events import ProcessRequested
+from lattice.core.run_events import ProcessRequested
 from lattice.core.task import Task
 from lattice.errors import Archived, Conflict, InvalidId, LatticeError, NotFound, ValidationError
 from tests.conftest import ANN, make_board, reopened

@@ -12,7 +12,6 @@ from lattice.core.events import (
     CommentDeleted,
     CommentEdited,
     Event,
-    ProcessRequested,
     RelationshipAdded,
     RelationshipRemoved,
     StatusChanged,
@@ -22,6 +21,7 @@ from lattice.core.events import (
 )
 from lattice.core.fulltext import parse_words
 from lattice.core.ids import next_id
+from lattice.core.run_events import ProcessRequested
 from lattice.core.summary import Edge, document, summary
 from lattice.core.task import Task
 from lattice.errors import Archived, Conflict, InvalidId, NotFound, ValidationError

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from lattice.core.events import ProcessCompleted, ProcessFailed
+from lattice.core.run_events import ProcessCompleted, ProcessFailed
 from lattice.errors import LatticeError
 from lattice.workers import control, handover, launch, preflight
 from lattice.workers.runs import open_runs

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from lattice.core.events import ProcessCompleted, ProcessFailed, ProcessRequested
 from lattice.core.run import end_state
+from lattice.core.run_events import ProcessCompleted, ProcessFailed, ProcessRequested
 from lattice.workers.processes.tree import RUN_MARK
 from lattice.workers.runs import all_runs, open_runs
 from lattice.workers.worktrees.salvage import SALVAGE_REFS

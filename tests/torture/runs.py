@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from lattice.core.events import ProcessCompleted
 from lattice.core.record import Record
+from lattice.core.run_events import ProcessCompleted
 from lattice.errors import AlreadyRunning, LatticeError
 from lattice.workers import control, launch, preflight
 from lattice.workers.runs import RunFolder, open_runs

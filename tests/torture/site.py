@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lattice.commands.board import Board, read_config
 from lattice.commands.tasks import CreateTask
-from lattice.core.events import ProcessCompleted, ProcessFailed, ProcessRequested, ProcessStarted
 from lattice.core.record import Record
+from lattice.core.run_events import ProcessCompleted, ProcessFailed, ProcessRequested, ProcessStarted
 from lattice.core.task import Task
 from lattice.errors import LatticeError
 from lattice.ledger import Signature

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lattice.commands.settings import change_settings
-from lattice.core.events import ProcessStarted
+from lattice.core.run_events import ProcessStarted
 from lattice.errors import BudgetExceeded
 from lattice.workers.runs import RunFolder, all_runs
 from tests.workers.conftest import Bench, eventually

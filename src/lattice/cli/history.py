@@ -42,18 +42,32 @@ def summary(body: ev.TaskEvent | ev.Foreign) -> str:
             return f"artifact {body.artifact_id}" + (f" (role: {body.role})" if body.role else "")
         case ev.ShortIdAssigned():
             return body.short_id
-        case ev.ProcessRequested():
+        case ev.TaskEvent() if body.kind.startswith(ev.OF_RUNS):
+            return _of_run(body)
+        case _:
+            return _data(body)
+
+
+def _of_run(body: ev.TaskEvent) -> str:
+    from lattice.core import run_events as runs  # whoever read the event has loaded it; a history without runs does not
+
+    match body:
+        case runs.ProcessRequested():
             return f"{body.process_type} {body.run_id}"
-        case ev.ProcessStarted():
+        case runs.ProcessStarted():
             return f"{body.run_id} ({body.engine})"
-        case ev.ProcessStopRequested():
+        case runs.ProcessStopRequested():
             return body.run_id + (f": {body.reason}" if body.reason else "")
-        case ev.ProcessCompleted():
+        case runs.ProcessCompleted():
             return f"{body.run_id} after {body.duration_s:.1f} s"
-        case ev.ProcessFailed():
+        case runs.ProcessFailed():
             return f"{body.run_id} {body.cause.get('kind', 'unknown')}: {_short(body.error)}"
         case _:
-            return _short(_value(body_data(body) or None))
+            return _data(body)
+
+
+def _data(body: ev.TaskEvent | ev.Foreign) -> str:
+    return _short(_value(body_data(body) or None))
 
 
 def _actor(actor: Actor | None) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from lattice.commands.board import Board
 from lattice.core.actors import Actor
-from lattice.core.events import ProcessCompleted, ProcessFailed, TaskEvent
+from lattice.core.events import TaskEvent
 from lattice.core.record import Record
 from lattice.core.review_events import ReviewRecorded
 from lattice.core.reviews import life
@@ -18,6 +18,7 @@ from lattice.core.reviews.coverage import Hunks
 from lattice.core.reviews.model import SEVERITIES, Review
 from lattice.core.reviews.scoreboard import Score, scoreboard
 from lattice.core.reviews.standing import STATES, UNSETTLED, RecordedReview, StandingFinding
+from lattice.core.run_events import ProcessCompleted, ProcessFailed
 from lattice.core.task import Task, from_snapshot
 from lattice.core.workflow import check_choice
 from lattice.errors import Conflict, NotFound, ValidationError

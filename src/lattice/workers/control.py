@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lattice.commands.board import Board
-from lattice.core.events import ProcessStopRequested
 from lattice.core.ids import is_id
 from lattice.core.record import Record
+from lattice.core.run_events import ProcessStopRequested
 from lattice.core.task import Task
 from lattice.core.text import check_line
 from lattice.errors import LatticeError, ValidationError

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 
 from lattice.commands.board import Board
-from lattice.core.events import ProcessFailed, TaskEvent
+from lattice.core.events import TaskEvent
 from lattice.core.run import SetupFailed
+from lattice.core.run_events import ProcessFailed
 from lattice.core.task import Task
 from lattice.errors import AlreadyRunning, LatticeError, LimitReached, RunSetupError, StorageError, WriteUncertain
 from lattice.ledger import Signature

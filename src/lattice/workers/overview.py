@@ -9,17 +9,11 @@ from typing import Any
 
 from lattice.commands.board import Board
 from lattice.core.codec import BadLine, parse
-from lattice.core.events import (
-    Event,
-    ProcessCompleted,
-    ProcessFailed,
-    ProcessHeartbeat,
-    ProcessRequested,
-    ProcessStarted,
-)
+from lattice.core.events import Event
 from lattice.core.ids import is_id, ulid_ms
 from lattice.core.record import Record
 from lattice.core.run import end_state
+from lattice.core.run_events import ProcessCompleted, ProcessFailed, ProcessHeartbeat, ProcessRequested, ProcessStarted
 from lattice.core.task import Task
 from lattice.errors import NotFound
 from lattice.ledger import timestamp

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from lattice.commands.artifacts import discard
 from lattice.commands.board import Board
-from lattice.core.events import ArtifactAttached, ProcessCompleted, ProcessFailed, ProcessRequested, TaskEvent
+from lattice.core.events import ArtifactAttached, TaskEvent
 from lattice.core.run import Evidence, Lost
+from lattice.core.run_events import ProcessCompleted, ProcessFailed, ProcessRequested
 from lattice.core.task import Task
 from lattice.errors import GitError, LatticeError, NotFound, StorageError
 from lattice.ledger import Signature

@@ -12,8 +12,8 @@ import select
 from collections.abc import Callable, Mapping
 
 from lattice.commands.board import Board
-from lattice.core.events import ProcessStarted, ProcessStopRequested
 from lattice.core.run import Cancelled, Ending, Evidence, Exited, Reported, SetupFailed, Signalled, SpawnFailed
+from lattice.core.run_events import ProcessStarted, ProcessStopRequested
 from lattice.core.task import Task
 from lattice.errors import Fenced, LatticeError
 from lattice.ledger import Signature

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lattice.core.events import ProcessFailed
+from lattice.core.run_events import ProcessFailed
 from lattice.workers import control, liveness
 from lattice.workers.ends import certificate, overdue
 from tests.workers.conftest import ANN, Bench, eventually, is_alive

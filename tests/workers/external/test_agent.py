@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lattice.commands.board import Board
-from lattice.core.events import ProcessHeartbeat
+from lattice.core.run_events import ProcessHeartbeat
 from lattice.core.task import ActiveRun
 from lattice.errors import AlreadyRunning, Conflict, Fenced, NotFound, ValidationError
 from lattice.ledger import Signature, timestamp

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lattice.commands.tasks import CreateTask
-from lattice.core.events import ProcessCompleted, ProcessFailed
+from lattice.core.run_events import ProcessCompleted, ProcessFailed
 from lattice.workers import handover, launch, liveness, preflight
 from lattice.workers.queueing import queue
 from lattice.workers.runs import open_runs

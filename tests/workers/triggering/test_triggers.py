@@ -14,7 +14,7 @@ import pytest
 
 from lattice.commands import firing, hooks
 from lattice.commands.tasks import CreateTask
-from lattice.core.events import ProcessRequested
+from lattice.core.run_events import ProcessRequested
 from lattice.errors import NotTrusted
 from lattice.workers.definitions import catalogue, trust
 from lattice.workers.processes import tree as processes

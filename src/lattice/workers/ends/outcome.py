@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
-from lattice.core.events import ProcessCompleted, ProcessFailed, TaskEvent
+from lattice.core.events import TaskEvent
 from lattice.core.record import Record
 from lattice.core.run import Evidence, Exited, Failed, judge
+from lattice.core.run_events import ProcessCompleted, ProcessFailed
 from lattice.core.task import Task
 from lattice.workers.ends.certificate import Found, certificate_of
 from lattice.workers.runs import OUTCOME_BYTES

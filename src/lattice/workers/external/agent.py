@@ -11,15 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lattice.commands.board import Board
-from lattice.core.events import (
-    Event,
-    ProcessHeartbeat,
-    ProcessRequested,
-    ProcessStarted,
-    ProcessStopRequested,
-    TaskEvent,
-)
+from lattice.core.events import Event, TaskEvent
 from lattice.core.record import Record
+from lattice.core.run_events import ProcessHeartbeat, ProcessRequested, ProcessStarted, ProcessStopRequested
 from lattice.core.task import ActiveRun, Task
 from lattice.errors import Conflict, Fenced, LatticeError, NotFound, ValidationError
 from lattice.ledger import Signature, timestamp

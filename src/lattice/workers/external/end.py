@@ -10,8 +10,9 @@ from pathlib import Path
 
 from lattice.commands.artifacts import Payload, describe, discard, keep, read_payload
 from lattice.commands.board import Board
-from lattice.core.events import ArtifactAttached, Event, ProcessCompleted, ProcessFailed, TaskEvent
+from lattice.core.events import ArtifactAttached, Event, TaskEvent
 from lattice.core.record import Record
+from lattice.core.run_events import ProcessCompleted, ProcessFailed
 from lattice.core.task import ActiveRun, Task
 from lattice.core.text import check_line, check_prose
 from lattice.errors import LatticeError, ValidationError, WriteUncertain

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 
 from lattice.commands.board import Board
-from lattice.core.events import ProcessFailed
+from lattice.core.run_events import ProcessFailed
 from lattice.core.task import ActiveRun, Task
 from lattice.ledger import Signature, timestamp
 from lattice.workers.runs import host_name

@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lattice.commands.board import Board
-from lattice.core.events import ProcessRequested
 from lattice.core.record import Record
 from lattice.core.run import Cancelled, Ending, NotAfforded, SetupFailed
+from lattice.core.run_events import ProcessRequested
 from lattice.core.task import Task
 from lattice.errors import LatticeError
 from lattice.ledger import timestamp

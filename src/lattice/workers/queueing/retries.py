@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from lattice.commands.board import Board
-from lattice.core.events import ProcessRequested
+from lattice.core.run_events import ProcessRequested
 from lattice.core.task import Task
 from lattice.errors import WriteUncertain
 from lattice.workers.ends.outcome import Outcome

@@ -12,8 +12,8 @@ from pathlib import Path
 from lattice.commands.board import Board
 from lattice.commands.queries import setting
 from lattice.core.conditions import Seen, holds, parse_condition
-from lattice.core.events import ProcessRequested
 from lattice.core.record import Record
+from lattice.core.run_events import ProcessRequested
 from lattice.core.summary import Summary, summary
 from lattice.core.task import ActiveRun, Task
 from lattice.errors import AlreadyRunning, LatticeError, NotTrusted
