@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from lattice.cli.worker_logs import tail_of
-from lattice.workers.overview import activity_of
+from lattice.workers.run_view import activity_of
 from tests.workers.conftest import Bench, eventually
 from tests.workers.conftest import bench as bench  # noqa: PLC0414  # a fixture is shared by its name
 from tests.workers.test_agents import Agents

@@ -13,7 +13,7 @@ import pytest
 
 from lattice.testing.engines import behave, install
 from lattice.workers import prompts
-from lattice.workers.overview import RunView
+from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
 from tests.conftest import git
 from tests.workers.conftest import Bench, eventually, is_alive

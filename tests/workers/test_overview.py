@@ -1,10 +1,7 @@
-"""Runs as people see them: the log's words, corrected by what the kernel knows."""
+"""Runs of a board: found by their names, and listed."""
 
 from __future__ import annotations
 
-import pytest
-
-from lattice.errors import NotFound
 from lattice.workers import overview
 from tests.workers.conftest import Bench
 
@@ -40,16 +37,3 @@ def test_a_run_without_a_readable_spec_is_known_by_the_log_alone(bench: Bench) -
         overview.find(bench.board, first.run_id).state, overview.find(bench.board, first.run_id[-8:]).run_id,
     )  # fmt: skip
     assert [second.run_id] == [seen.run_id for seen in overview.on_this_machine(bench.board)]
-
-
-def test_only_the_first_end_counts(bench: Bench) -> None:
-    seen = bench.ended("exit 4")
-    task, events = bench.board.store.history(bench.task_id)
-    doubled = [*events, next(e for e in events if e.type == "process_failed")]
-    assert seen == overview.view(bench.board, task, doubled, seen.run_id)
-
-
-def test_a_run_the_task_never_had_is_not_found(bench: Bench) -> None:
-    task, events = bench.board.store.history(bench.task_id)
-    with pytest.raises(NotFound):
-        overview.view(bench.board, task, events, "run_01K0000000000000000000000A")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lattice.cli.render import Terminal, line, table
 from lattice.core.costs import tokens
-from lattice.workers.overview import RunView
+from lattice.workers.run_view import RunView
 
 INDENT = "  "
 _THOUSAND = 1_000

@@ -9,7 +9,7 @@ from lattice.core import costs
 from lattice.core.budgets import TOKENS, USD, amount
 from lattice.core.costs import Cost
 from lattice.workers.costs import is_unknown
-from lattice.workers.overview import RunView
+from lattice.workers.run_view import RunView
 
 NOT_KNOWN = "not known"
 

@@ -7,7 +7,7 @@ import argparse
 from lattice.cli.arguments import Answer, Command, Context, Parser, add_task
 from lattice.cli.render import line
 from lattice.cli.worker_wait import add_run, data_of, waited
-from lattice.workers import control, launch, overview, preflight
+from lattice.workers import control, launch, preflight, run_view
 from lattice.workers.queueing import queue
 
 
@@ -55,7 +55,7 @@ class WorkerRun(Command):
         if args.wait:
             return waited(context, run_id, quiet=args.quiet or args.json)
         _, events = board.store.history(task.id)
-        run = overview.view(board, board.store.task(task.id), events, run_id)
+        run = run_view.view(board, board.store.task(task.id), events, run_id)
         place = queue.place(board, run_id) if run.queued else None
         if place is not None:
             return Answer(

@@ -13,7 +13,7 @@ from lattice.cli.worker_wait import add_run
 from lattice.commands.board import Board
 from lattice.core.text import visible_prose
 from lattice.errors import LatticeError, UsageError
-from lattice.workers.overview import RunView
+from lattice.workers.run_view import RunView
 from lattice.workers.worktrees import changes, merge, salvaged
 from lattice.workers.worktrees.salvaged import Kept
 

@@ -13,7 +13,7 @@ from lattice.cli.render import Terminal, line, span
 from lattice.cli.worker_wait import data_of
 from lattice.core.costs import Prices
 from lattice.workers import costs, liveness, overview
-from lattice.workers.overview import RunView
+from lattice.workers.run_view import RunView
 
 HEADS = ("RUN", "WORKER", "TASK", "STATE", "ENDED", "TIME", "MODEL", "TOKENS", "COST", "PROMPT", "BY", "WHY")
 FIRST_TO_GO = ("TOKENS", "MODEL", "COST", "BY", "TIME", "PROMPT", "WHY", "WORKER", "ENDED", "TASK")

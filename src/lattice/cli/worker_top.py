@@ -16,9 +16,9 @@ from lattice.cli.worker_views import listed_data, listing, page, places_of, step
 from lattice.commands.board import Board
 from lattice.errors import LatticeError, NotFound, UsageError
 from lattice.workers import agent_runs, control, costs, liveness, overview
-from lattice.workers.overview import RunView
 from lattice.workers.processes import usage
 from lattice.workers.processes.usage import Usage
+from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
 
 REDRAW_S = 1.0

@@ -18,10 +18,10 @@ from lattice.workers import agent_runs, control, costs, liveness, overview
 from lattice.workers.agent_runs import CHANGED, GONE, SAME, AgentRun
 from lattice.workers.ends import steps
 from lattice.workers.ends.steps import Step
-from lattice.workers.overview import RunView
 from lattice.workers.processes import usage
 from lattice.workers.processes.usage import Usage
 from lattice.workers.queueing import queue
+from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
 
 HEADS = (

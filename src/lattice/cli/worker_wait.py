@@ -10,8 +10,8 @@ from typing import Any
 from lattice.cli.arguments import Answer, Command, Context, Parser, positive
 from lattice.cli.render import cut, line, span, write
 from lattice.errors import Interrupted, RunFailed
-from lattice.workers import control, overview
-from lattice.workers.overview import RunView
+from lattice.workers import control, overview, run_view
+from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
 
 FOLLOW_S = 0.2  # how often a growing log, or a line of progress, is looked at while the end is waited for
@@ -92,7 +92,7 @@ class _Progress:
         self._began = time.monotonic()
 
     def show(self) -> None:
-        last = overview.activity_of(self._folder) or ""
+        last = run_view.activity_of(self._folder) or ""
         if not last and self._log.exists():
             last = last_lines(self._log.read_bytes()[-4096:], 1).decode("utf-8", "replace").strip()
         text = cut(line(f"{span(time.monotonic() - self._began):>6}  {last or 'starting'}"), self._columns - 1)

@@ -14,7 +14,7 @@ from lattice.core.costs import Cost
 from lattice.errors import NotFound
 from lattice.workers import costs, liveness, overview
 from lattice.workers.ends import certificate
-from lattice.workers.overview import RunView
+from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
 
 

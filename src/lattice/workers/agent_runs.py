@@ -10,7 +10,7 @@ from lattice.core.record import Record
 from lattice.errors import NotFound
 from lattice.store.files import disk
 from lattice.workers import prompts
-from lattice.workers.overview import RunView, progress_of
+from lattice.workers.run_view import RunView, progress_of
 from lattice.workers.runs import RunFolder
 
 SAME = "same"

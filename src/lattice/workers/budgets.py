@@ -18,7 +18,7 @@ from lattice.ledger import timestamp
 from lattice.workers import costs, overview
 from lattice.workers.definitions.agents import is_agent
 from lattice.workers.definitions.definition import Definition
-from lattice.workers.overview import RunView
+from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
 from lattice.workers.spec import RunSpec
 

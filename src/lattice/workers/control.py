@@ -22,9 +22,10 @@ from lattice.ledger import Signature
 from lattice.store.files.locks import locked
 from lattice.workers import liveness
 from lattice.workers.ends.overdue import end_overdue
-from lattice.workers.overview import RunView, find
+from lattice.workers.overview import find
 from lattice.workers.queueing.queue import take_out
 from lattice.workers.reconcile import mend
+from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder, abandoned_drafts, all_runs, open_runs
 from lattice.workers.worktrees import branches, cache, worktree
 from lattice.workers.worktrees.git import Repository

@@ -9,7 +9,7 @@ from lattice.core.costs import Cost, Prices, Spent, cost_of, parse_prices, token
 from lattice.workers import overview
 from lattice.workers.definitions.agents import TEAM
 from lattice.workers.definitions.definition import PROGRAMS
-from lattice.workers.overview import RunView
+from lattice.workers.run_view import RunView
 
 
 def prices_of(board: Board) -> Prices:

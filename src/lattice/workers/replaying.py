@@ -18,7 +18,7 @@ from lattice.workers.engines import table
 from lattice.workers.engines.heard import Heard
 from lattice.workers.engines.stream import finished, replay
 from lattice.workers.external.lapse import seconds_of
-from lattice.workers.overview import RunView
+from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
 
 USAGE = ("tokens_in", "tokens_cached", "tokens_out", "cost_usd")

@@ -18,7 +18,7 @@ from lattice.workers.agent_runs import session_of
 from lattice.workers.definitions.agents import AUTO
 from lattice.workers.definitions.definition import Definition
 from lattice.workers.engines.heard import Usage
-from lattice.workers.overview import RunView
+from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder, all_runs
 from lattice.workers.sandboxes.sandbox import READ_ONLY
 from lattice.workers.spec import RunSpec

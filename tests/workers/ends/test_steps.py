@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lattice.workers.ends import steps
-from lattice.workers.overview import RunView
+from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
 from tests.workers.conftest import Bench, eventually
 

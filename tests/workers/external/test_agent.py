@@ -21,7 +21,7 @@ from lattice.workers.external import end as external_end
 from lattice.workers.external import lapse
 from lattice.workers.external.agent import Begin
 from lattice.workers.external.end import Finish
-from lattice.workers.overview import RunView
+from lattice.workers.run_view import RunView
 from tests.workers.conftest import ANN, Bench, eventually
 
 BOT = Signature("agent:bot")

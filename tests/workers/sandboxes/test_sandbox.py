@@ -16,7 +16,7 @@ import pytest
 
 from lattice.errors import DefinitionError, SandboxUnavailable
 from lattice.workers import launch, preflight
-from lattice.workers.overview import RunView
+from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
 from lattice.workers.sandboxes import mounts
 from lattice.workers.sandboxes.sandbox import Sandbox, SandboxRules, available, resolve

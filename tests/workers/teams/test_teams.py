@@ -13,8 +13,9 @@ import pytest
 
 from lattice.testing.engines import behave, install
 from lattice.workers import launch, preflight
-from lattice.workers.overview import RunView, on_this_machine
+from lattice.workers.overview import on_this_machine
 from lattice.workers.processes.tree import marked
+from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder, all_runs
 from tests.conftest import git
 from tests.workers.conftest import ANN, Bench, eventually

@@ -11,7 +11,7 @@ import pytest
 
 from lattice.core.events import BranchLinked, BranchUnlinked, GitEvent
 from lattice.errors import Conflict, LatticeError, NotFound
-from lattice.workers.overview import RunView
+from lattice.workers.run_view import RunView
 from lattice.workers.worktrees import merge, salvaged
 from tests.conftest import git
 from tests.workers.conftest import ANN, Bench, eventually

@@ -15,7 +15,7 @@ import pytest
 
 from lattice.errors import RunSetupError
 from lattice.workers import control
-from lattice.workers.overview import RunView
+from lattice.workers.run_view import RunView
 from lattice.workers.worktrees import cache, copying
 from tests.conftest import git
 from tests.workers.conftest import ANN, Bench, eventually, is_alive

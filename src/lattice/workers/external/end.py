@@ -18,11 +18,11 @@ from lattice.core.text import check_line, check_prose
 from lattice.errors import LatticeError, ValidationError, WriteUncertain
 from lattice.ledger import DecideOnHistory, Signature, Written, timestamp
 from lattice.store.files import disk
-from lattice.workers import overview
+from lattice.workers import overview, run_view
 from lattice.workers.external.agent import Said, fenced, stop_reason, supervised
 from lattice.workers.external.lapse import seconds_of
-from lattice.workers.overview import RunView
 from lattice.workers.processes.tree import RUN_MARK
+from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
 
 TYPE_CHECKING = False
@@ -61,7 +61,7 @@ def finish(board: Board, ref: str, finish: Finish, by: Signature, environ: Mappi
         active = task.run(run.run_id)
         if active is not None:
             return [*kept, _end(active, finish, tuple(each.artifact_id for each in kept), events)]
-        if _repeats(overview.view(board, task, events, run.run_id), finish):
+        if _repeats(run_view.view(board, task, events, run.run_id), finish):
             repeats.append(run.run_id)
             return []
         return list(kept)

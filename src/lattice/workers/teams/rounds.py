@@ -11,9 +11,9 @@ from lattice.errors import LatticeError
 from lattice.ledger import Signature
 from lattice.workers import control, launch, preflight
 from lattice.workers.definitions.definition import Definition
-from lattice.workers.overview import RunView
 from lattice.workers.queueing import queue
 from lattice.workers.reviews.reading import review_in
+from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder, open_runs
 from lattice.workers.spec import RunSpec
 

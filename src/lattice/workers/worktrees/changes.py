@@ -6,7 +6,8 @@ from lattice.commands.board import Board
 from lattice.core.record import Record
 from lattice.core.task import Task
 from lattice.errors import NotFound
-from lattice.workers.overview import RunView, find
+from lattice.workers.overview import find
+from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
 from lattice.workers.spec import RunSpec
 from lattice.workers.worktrees import branches
