@@ -17,10 +17,11 @@ from lattice.errors import AlreadyRunning, LatticeError, LimitReached, RunSetupE
 from lattice.ledger import Signature
 from lattice.workers import handover, liveness
 from lattice.workers.ends.outcome import Outcome
+from lattice.workers.ends.recording import with_outputs
 from lattice.workers.external.lapse import lost
 from lattice.workers.preflight import Plan
 from lattice.workers.queueing import queue
-from lattice.workers.reconcile import mend, with_outputs
+from lattice.workers.reconcile import mend
 from lattice.workers.runs import RunFolder, host_name
 from lattice.workers.spec import RunSpec
 

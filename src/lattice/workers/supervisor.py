@@ -25,15 +25,16 @@ from lattice.workers.ends.ladder import Rung, climb
 from lattice.workers.ends.limits import Limits
 from lattice.workers.ends.outcome import Outcome, outcome_of
 from lattice.workers.ends.outputs import owed_of
+from lattice.workers.ends.recording import certify, record_end
 from lattice.workers.ends.reported import claim_of, file_result_of
 from lattice.workers.processes import engine as engine_process
 from lattice.workers.processes.engine import EngineProcess
 from lattice.workers.processes.tree import RUN_MARK, become_subreaper, sweep
 from lattice.workers.queueing.queue import deadline_of
-from lattice.workers.reconcile import certify, record_end, remove_worktree, rescue
 from lattice.workers.runs import RunFolder
 from lattice.workers.spec import RunSpec
 from lattice.workers.worktrees.setup import SetupProcess, is_needed
+from lattice.workers.worktrees.takedown import remove_worktree, rescue
 
 TYPE_CHECKING = False  # which type checkers take to be true: typing is not needed at run time
 if TYPE_CHECKING:
