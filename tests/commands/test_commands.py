@@ -22,7 +22,7 @@ from lattice.commands.tasks import (
     Update,
     change,
 )
-from lattice.core.query import parse_query
+from lattice.core.query_language import parse_query
 from lattice.core.task import Task
 from lattice.errors import (
     ConfigError,

@@ -6,7 +6,8 @@ import pytest
 
 from lattice.core.config import new_config, parse_config
 from lattice.core.query import Query as Asked
-from lattice.core.query import Setting, any_of, condition, fits, parse_query, parse_sort, warnings
+from lattice.core.query import Setting, fits, parse_sort, warnings
+from lattice.core.query_language import any_of, condition, parse_query
 from lattice.core.summary import Summary
 from lattice.errors import ValidationError
 

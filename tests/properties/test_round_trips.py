@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from lattice.core.codec import decode, dump, encode
 from lattice.core.events import Event, Foreign, every_kind
-from lattice.core.query import FIELDS, Condition, Query, parse_query
+from lattice.core.query import FIELDS, Condition, Query
+from lattice.core.query_language import parse_query
 
 SETTINGS = settings(max_examples=150, derandomize=True, deadline=None, database=None)
 TEXTS = st.text(max_size=20)

@@ -15,12 +15,8 @@ from lattice.core.actors import actor_text
 from lattice.core.query import (
     CUSTOM,
     FIELDS,
-    Condition,
     Query,
-    any_of,
-    condition,
     field_name,
-    parse_query,
     read_field,
     warnings,
 )
@@ -185,23 +181,30 @@ def choices_of(rows: Sequence[Summary]) -> str:
 
 
 def _query(args: argparse.Namespace, board: Board) -> Query:
-    texts = [" ".join(args.query), *(args.also or ())]
+    texts = [text for text in (" ".join(args.query), *(args.also or ())) if text]
     saved = saved_queries(board.config)
+    flags = [
+        (name, values, negated)
+        for name in FIELDS
+        for prefix, negated in (("is_", False), ("not_", True))
+        if (values := getattr(args, prefix + name))
+    ]
+    pairs = [(pair, False) for pair in args.field or ()] + [(pair, True) for pair in args.not_field or ()]
     query = Query()
+    if not (texts or flags or pairs):
+        return query
+    from lattice.core.query_language import any_of, condition, parse_query  # a list of all tasks does without
+
     for text in texts:
         query = query.and_also(parse_query(text, saved))
-    conditions: list[Condition] = []
-    for name in FIELDS:
-        for prefix, negated in (("is_", False), ("not_", True)):
-            values = getattr(args, prefix + name) or ()
-            conditions += any_of([condition(name, value, negated=negated) for value in values])
-    for pairs, negated in ((args.field, False), (args.not_field, True)):
-        for pair in pairs or ():
-            name, equals, value = pair.partition("=")
-            if not (name and equals):
-                raise UsageError(f"Cannot read {pair[:60]!r}.", hint="Write --field NAME=VALUE.")
-            conditions.append(condition(CUSTOM + name, value, negated=negated))
-    return query.and_also(Query(tuple(conditions)))
+    for name, values, negated in flags:
+        query = query.and_also(Query(tuple(any_of([condition(name, value, negated=negated) for value in values]))))
+    for pair, negated in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise UsageError(f"Cannot read {pair[:60]!r}.", hint="Write --field NAME=VALUE.")
+        query = query.and_also(Query((condition(CUSTOM + name, value, negated=negated),)))
+    return query
 
 
 def _columns(text: str | None) -> tuple[str, ...]:

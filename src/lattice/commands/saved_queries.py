@@ -9,7 +9,8 @@ from lattice.commands.board import Board
 from lattice.commands.queries import saved_queries
 from lattice.commands.settings import change_settings
 from lattice.core.config import Config
-from lattice.core.query import parse_query, warnings
+from lattice.core.query import warnings
+from lattice.core.query_language import parse_query
 from lattice.core.record import Record
 from lattice.core.text import check_line
 from lattice.errors import Conflict, NotFound, ValidationError, choices, nearest

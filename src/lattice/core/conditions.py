@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from lattice.core.query import Query, Setting, fits, parse_query, read_field
+from lattice.core.query import Query, Setting, fits, read_field
+from lattice.core.query_language import parse_query
 from lattice.core.record import Protocol, Record
 from lattice.core.summary import Summary
 from lattice.errors import ValidationError

@@ -1,9 +1,7 @@
-"""The query language: `status:review priority:>=high -tag:wip assigned:me updated:<2d "exact words"`.
+"""A query: conditions on a task's fields, whether a task fits them, and the order that tasks are asked for in.
 
-Terms narrow each other down. A term is FIELD:VALUE, or text that the title or the description has; a minus
-before it excludes. Several values with commas between them are alternatives. `none` and `any` ask whether a
-field is set. Grades, numbers and times take `<`, `<=`, `>` and `>=`; a time is a date (2026-11-01) or an age
-(30m, 12h, 2d, 3w), and `updated:<2d` means less than two days ago.
+Conditions narrow each other down; the values of one are alternatives. How people write them is
+`core/query_language.py`, which a list of all tasks does without.
 """
 
 from __future__ import annotations
@@ -19,14 +17,8 @@ from lattice.errors import ValidationError, choices, did_you_mean, nearest
 
 Fits = Callable[[Summary], bool]
 CUSTOM = "field."
-# Patterns are compiled when they are first used: a list without a query uses none.
-_TERM = r'(?P<not>[-!]?)(?:(?P<field>[A-Za-z_][\w.-]*):)?(?P<value>(?:"[^"]*"|[^\s"])+)'
-_PART = r'"([^"]*)"|([^,"]+)|,'
-_OPERATOR = r"<=|>=|<|>"
-_AGE = r"(\d{1,5})([mhdw])\Z"
-_DATE = r"(\d{4}-\d\d-\d\d)(?:T\d\d:\d\d(?::\d\d)?Z?)?\Z"
+AGE = r"(\d{1,5})([mhdw])\Z"  # compiled when it is first used: a list without a query uses none
 _UNIT_S = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-DEPTH_MAX = 5
 
 
 class Condition(Record):
@@ -101,43 +93,6 @@ ALIASES: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def parse_query(text: str, saved: Mapping[str, str] | None = None, depth: int = 0) -> Query:
-    """The query in `text`. `@name` stands for a query of `saved`. Raises ValidationError naming the word."""
-    conditions: list[Condition] = []
-    at = 0
-    while at < len(text):
-        if text[at].isspace():
-            at += 1
-            continue
-        found = re.compile(_TERM).match(text, at)
-        if found is None or text[found.end() : found.end() + 1] == '"':
-            raise _off(text[at:], at, "cannot be read", 'Close the quotes: title:"two words"')
-        if found["value"].startswith("@") and not (found["field"] or found["not"]):
-            conditions += _saved(found["value"][1:], saved or {}, at, depth).conditions
-        else:
-            conditions.append(_condition(found, at))
-        at = found.end()
-    return Query(tuple(conditions))
-
-
-def condition(field: str, value: str, *, negated: bool = False) -> Condition:
-    """The condition `field:value`, as a flag gives it: the value is one, commas and quotes included.
-
-    A tag may be called `none`; what has no free names keeps that word for what is not set.
-    """
-    literal = _field(field).kind not in ("actor", "grade", "time")
-    operator = re.match(_OPERATOR, value) if _compares(field) else None
-    bare = value[operator.end() :] if operator else value
-    return _checked(Condition(field, (bare,), negated, operator[0] if operator else "", value, literal), None)
-
-
-def any_of(conditions: Sequence[Condition]) -> list[Condition]:
-    """Plain alternatives of one field as one condition; comparisons stay, and narrow each other down."""
-    plain = [one for one in conditions if not one.operator]
-    merged = [plain[0].replace(values=tuple(value for one in plain for value in one.values))] if plain else []
-    return [*merged, *(one for one in conditions if one.operator)]
-
-
 def fits(query: Query, setting: Setting) -> Fits:
     """Whether a task fits the query, as a function to be asked of many. Raises ValidationError."""
     tests = [_test(one, setting) for one in query.conditions]
@@ -181,8 +136,8 @@ def parse_sort(text: str, config: Config) -> Order:
         name, _, direction = part.strip().partition(":")
         if direction not in ("", "asc", "desc"):
             raise ValidationError(f"Cannot sort {direction[:40]!r}.", hint=f"Write {name}:asc or {name}:desc.")
-        name = _known(name, None)
-        keys.append((_field(name), name, direction == "desc"))
+        name = field_name(name)
+        keys.append((field_of(name), name, direction == "desc"))
 
     def ordered(rows: Sequence[Summary]) -> list[Summary]:
         result = list(rows)
@@ -198,112 +153,58 @@ def parse_sort(text: str, config: Config) -> Order:
 
 def field_name(name: str) -> str:
     """The field that `name` means. Raises ValidationError with the nearest."""
-    return _known(name, None)
+    found = field_meant(name)
+    if found is None:
+        raise ValidationError(f"There is no field {name[:60]!r}.", hint=fields_like(name))
+    return found
 
 
-def read_field(name: str, row: Summary) -> str:
-    """A field of a task, by its own name, as a cell shows it."""
-    return ", ".join(_field(name).read(row))
-
-
-def _saved(name: str, saved: Mapping[str, str], at: int, depth: int) -> Query:
-    if name not in saved:
-        meant = nearest(name, sorted(saved))
-        hint = (
-            f"Did you mean @{meant}?"
-            if meant
-            else f"Saved: {choices(sorted(saved)) or 'none'}; see: lattice query list"
-        )
-        raise _off(f"@{name}", at, "is no saved query", hint)
-    if depth >= DEPTH_MAX:
-        raise _off(f"@{name}", at, "leads back to itself", "Change it: lattice query save NAME QUERY --replace")
-    return parse_query(saved[name], saved, depth + 1)
-
-
-def _condition(found: re.Match[str], at: int) -> Condition:
-    negated = bool(found["not"])
-    value = found["value"]
-    if found["field"] is None:
-        if re.fullmatch(r"[A-Za-z_][\w.-]*:", value):
-            raise _off(found[0], at, "has no value", f"Write {value}VALUE, or {value}none.")
-        return Condition("text", ("".join(a or b for a, b in _unquoted(value)) or value,), negated, "", found[0])
-    field = _known(found["field"], (found[0], at))
-    operator = re.match(_OPERATOR, value) if _compares(field) else None
-    rest = value[operator.end() :] if operator else value
-    values = tuple(quoted or plain for quoted, plain in _unquoted(rest) if quoted or plain)
-    if not values:
-        raise _off(found[0], at, "has no value", f"Write {field}:VALUE, or {field}:none.")
-    made = Condition(field, values, negated, operator[0] if operator else "", found[0])
-    return _checked(made, at)
-
-
-def _unquoted(value: str) -> list[tuple[str, str]]:
-    return [(quoted, plain) for quoted, plain in re.findall(_PART, value)]
-
-
-def _known(name: str, where: tuple[str, int] | None) -> str:
-    lower = name.lower().replace("-", "_")
+def field_meant(name: str) -> str | None:
+    """The own name of the field that `name` means; None where there is none."""
+    lower = _plain(name)
     if lower in FIELDS:
         return lower
     if lower in ALIASES:
         return ALIASES[lower]
     if name.startswith((CUSTOM, "custom_fields.")) and name.partition(".")[2]:
         return CUSTOM + name.partition(".")[2]
-    meant = nearest(lower, [*FIELDS, *ALIASES])
+    return None
+
+
+def fields_like(name: str) -> str:
+    """What to say of a name that no field has: the nearest, and all of them."""
+    meant = nearest(_plain(name), [*FIELDS, *ALIASES])
     hint = f"Did you mean {meant}? " if meant else ""
-    hint += f"Fields: {choices([*FIELDS])}, {CUSTOM}NAME."
-    if where is None:
-        raise ValidationError(f"There is no field {name[:60]!r}.", hint=hint)
-    raise _off(
-        where[0], where[1], f"asks for {name[:60]!r}, which is no field", f'{hint} Text with a colon: "{where[0][:40]}"'
-    )
+    return f"{hint}Fields: {choices([*FIELDS])}, {CUSTOM}NAME."
 
 
-def _field(name: str) -> Field:
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def read_field(name: str, row: Summary) -> str:
+    """A field of a task, by its own name, as a cell shows it."""
+    return ", ".join(field_of(name).read(row))
+
+
+def field_of(name: str) -> Field:
+    """The field of this own name; any name below `field.` is one."""
     if name.startswith(CUSTOM):
         key = name.removeprefix(CUSTOM)
         return Field(lambda row: _one(str(row.custom_fields[key])) if row.custom_fields.get(key) is not None else ())
     return FIELDS[name]
 
 
-def _compares(field: str) -> bool:
-    return field in FIELDS and FIELDS[field].kind in ("grade", "number", "time")
-
-
-def _checked(one: Condition, at: int | None) -> Condition:
-    field = _field(one.field)
-    for value in one.values:
-        if value in ("none", "any"):
-            continue
-        if field.kind == "grade" and value not in field.grades:
-            hint = did_you_mean(value, field.grades, f"Grades: {choices(field.grades)}.")
-            raise _off(one.term, at, f"has no grade of {one.field}", hint)
-        if field.kind == "number" and not (value.isascii() and value.isdecimal() and len(value) < 10):
-            raise _off(one.term, at, "needs a number", f"Write {one.field}:3 or {one.field}:>3.")
-        if field.kind == "time" and not (re.match(_AGE, value) or _date(value)):
-            hint = f"Write {one.field}:<2d (less than two days ago; m, h, d, w) or {one.field}:>=2026-11-01."
-            raise _off(one.term, at, "needs an age or a date", hint)
-    return one
-
-
-def _date(value: str) -> bool:
-    found = re.match(_DATE, value)
-    try:
-        return found is not None and bool(datetime.date.fromisoformat(found[1]))
-    except ValueError:
-        return False
-
-
 def _test(one: Condition, setting: Setting) -> Fits:
     if one.field == "text":
         words = [value.casefold() for value in one.values]
         return _negated(one, lambda row: all(_has(row, word) for word in words))
-    read, test = _field(one.field).read, _values_test(one, setting)
+    read, test = field_of(one.field).read, _values_test(one, setting)
     return _negated(one, lambda row: test(read(row)))
 
 
 def _values_test(one: Condition, setting: Setting) -> Callable[[Sequence[str]], bool]:
-    field = _field(one.field)
+    field = field_of(one.field)
     tests = [_value_test(field, value, one, setting) for value in one.values]
     return lambda found: any(test(found) for test in tests)
 
@@ -366,7 +267,7 @@ _COMPARE: Mapping[str, Callable[[int, int], bool]] = {
 
 
 def _time_test(value: str, operator: str, now: str) -> Callable[[Sequence[str]], bool]:
-    age = re.match(_AGE, value)
+    age = re.match(AGE, value)
     if age is None:
         size = len(value.rstrip("Z"))
         wanted = value.rstrip("Z")
@@ -404,8 +305,3 @@ def _rank(field: Field, name: str, config: Config) -> Callable[[Summary], tuple[
             return lambda row: (float(row.name.rpartition("-")[2]) if row.short_id else 0.0, row.name)
         case _:
             return lambda row: (0.0, field.read(row)[0].casefold())
-
-
-def _off(term: str, at: int | None, why: str, hint: str) -> ValidationError:
-    where = f", at character {at + 1}," if at is not None else ""
-    return ValidationError(f"{term[:60]!r}{where} {why}.", hint=hint)
