@@ -50,6 +50,9 @@ CASES = [
     (("review", "fix", "LAT-1", "F"), {"F1", "F2"}),
     (("review", "waive", "LAT-1", "--wrong", "F2"), {"F2"}),
     (("review", "fix", "LAT-2", "F"), set()),
+    (("review", "show", "LAT-1", "R"), {"R1", "R2"}),
+    (("review", "diff", "LAT-1", "R1", "R"), {"R1", "R2"}),
+    (("review", "diff", "LAT-2", "R"), set()),
     (("review", "findings", "--severity", "b"), {"blocker"}),
     (("review", "findings", "LAT-1", "--status", "re"), {"regressed", "refuted"}),
     (("nothing", ""), set()),
@@ -75,8 +78,9 @@ It could be shorter.
 def installed(cli: CommandLine, tmp_path: Path) -> dict[str, str]:
     """An environment with `lattice` on PATH, on a board of two tasks, one reviewed, and the scripts in `tmp_path`."""
     assert 0 == cli("create", "Second").status
-    (tmp_path / "report.md").write_text(REPORT, encoding="utf-8")
-    assert 0 == cli("review", "import", str(tmp_path / "report.md"), "--task", "LAT-1").status
+    for text in (REPORT, REPORT + "\nThat is all.\n"):
+        (tmp_path / "report.md").write_text(text, encoding="utf-8")
+        assert 0 == cli("review", "import", str(tmp_path / "report.md"), "--task", "LAT-1").status
     folder = tmp_path / "bin"
     folder.mkdir()
     program = folder / "lattice"

@@ -34,6 +34,7 @@ ASKED: Mapping[str, str] = {
     "roles": "lattice completion --values roles",
     "types": "lattice completion --values types",
     "findings": "lattice review findings {first} --status all --quiet",
+    "reviews": "lattice review list {first} --quiet 2>/dev/null | awk '{print \"R\" NR}'",
 }
 """What a shell runs to know the words of a kind; `{first}` is the first argument of the command, quoted."""
 
@@ -54,6 +55,7 @@ _KINDS: Mapping[str, str] = {
 
 _TYPED: Mapping[str, str] = {"create": "types", "list": "types"}
 _FINDINGS = "review findings"
+_REVIEWS = (("review show", "review"), ("review diff", "before"), ("review diff", "after"))
 _LINKING = ("link", "unlink", "graph")
 
 
@@ -163,6 +165,8 @@ def _kind(command: str, name: str, action: argparse.Action) -> tuple[str | None,
         return None, (*STATES, "all")
     if name == "type":
         return (_TYPED.get(command), RELATIONSHIP_TYPES if command in _LINKING else ())
+    if (command, name) in _REVIEWS:
+        return "reviews", ()
     if name == "session" and not action.option_strings:
         return "sessions", ()
     return _KINDS.get(name), ()
