@@ -154,6 +154,25 @@ def test_a_cost_that_nobody_will_know_does_not_start_below_a_ceiling_of_money(ag
     assert ("succeeded", 5.0) == (view.state, view.budget_usd)
 
 
+def test_a_team_is_checked_for_members_whose_cost_nobody_will_know(team: Team) -> None:
+    limited(team.bench, {"day_usd": 5})
+    members = {"one": {"engine": "claude"}, "two": {"engine": "codex", "model": "gpt-5"}}
+    team.define(members, quorum=1)
+    checked = team.bench.lattice("worker", "check")
+    assert "without two: worker Crew/two: nobody would know what it cost" in checked.stdout
+    found = team.bench.data("worker", "check")
+    assert [["two"]] == [list(one["without"]) for one in found if one["name"] == "Crew"]
+    assert "team: 1 of 2 here" in team.bench.lattice("worker", "list").stdout
+    team.define(members, quorum=2)
+    error = team.bench.error("worker", "check", "Crew")
+    assert ("BUDGET_EXCEEDED", ["two"]) == (error["code"], error["members"])
+    assert "1 of its 2 members could start, and its quorum is 2. Kept out: two." in error["message"]
+    assert "BUDGET_EXCEEDED" == team.bench.error("worker", "run", "Crew", "LAT-1")["code"]
+    assert [] == all_runs(team.bench.board.folder)
+    limited(team.bench, {"day_usd": 5}, prices=PRICES)
+    assert {} == team.bench.data("worker", "check", "Crew")[0]["without"]
+
+
 def test_unless_the_board_allows_it(agents: Agents) -> None:
     limited(agents.bench, {"run_usd": 1, "day_usd": 1, "unknown": "allow"})
     for _ in range(2):

@@ -12,7 +12,7 @@ from lattice.workers import budgets
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.definition import Definition
 from lattice.workers.definitions.trust import checkout_of
-from lattice.workers.presence import BROKEN, NOT_HERE, OK, Presence, look
+from lattice.workers.presence import BROKEN, NOT_HERE, OK, MemberPresence, Presence, look
 from lattice.workers.sandboxes import sandbox
 
 
@@ -56,7 +56,7 @@ class WorkerCheck(Command):
         if args.name is not None:
             found = catalogue.find(args.name, top)
             catalogue.check(found, top, context.environ, context.board.config.engine_order)
-            if (off := budgets.problem_of(context.board, found, context.environ)) is not None:
+            if (off := budgets.problem_of(context.board, found, top, context.environ)) is not None:
                 raise off
             definitions: tuple[Definition, ...] = (found,)
             problems: tuple[catalogue.Problem, ...] = ()
@@ -74,6 +74,7 @@ class WorkerCheck(Command):
                     "state": one.state,
                     "error": one.error and one.error.as_dict(),
                     "sandbox": boxes.get(one.name),
+                    "without": {member.name: member.reason for member in _out(one)},
                 }
                 for one in checked
             ],
@@ -87,11 +88,16 @@ def _checked(one: Presence, box: dict[str, Any] | None, terminal: Terminal) -> s
     """One worker, for people."""
     shown = terminal.styled(f"{one.state:<8}", _STYLES[one.state])
     if one.error is None:
-        return f"{shown}  {line(one.name)}{_boxed(box) if box else ''}"
+        out = "".join(f"\n          without {line(member.name)}: {line(member.reason or '')}" for member in _out(one))
+        return f"{shown}  {line(one.name)}{_boxed(box) if box else ''}{out}"
     if one.state == NOT_HERE:
         return f"{shown}  {line(one.name)}: not installed: {line(_absent(one))}"
     hint = f"\n          {line(one.error.hint)}" if one.error.hint else ""
     return f"{shown}  {line(one.name)}: {line(one.error.message)}{hint}"
+
+
+def _out(one: Presence) -> list[MemberPresence]:
+    return [member for member in one.members if member.reason is not None]
 
 
 _STYLES = {OK: "done", BROKEN: "lost", NOT_HERE: "faint"}
@@ -126,8 +132,15 @@ def _boxed(box: dict[str, Any]) -> str:
 
 
 def _look(found: Definition, context: Context) -> Presence:
-    here = look(found, checkout_of(context.board), context.environ, context.board.config.engine_order)
-    off = budgets.problem_of(context.board, found, context.environ) if here.error is None else None
+    top = checkout_of(context.board)
+    here = look(found, top, context.environ, context.board.config.engine_order)
+    if here.error is not None:
+        return here
+    if found.team is not None:
+        out = budgets.kept_out(context.board, found, found.team, top, context.environ)
+        members = (one.replace(reason=out[one.name].message) if one.name in out else one for one in here.members)
+        here = here.replace(members=tuple(members))
+    off = budgets.problem_of(context.board, found, top, context.environ)
     return here if off is None else here.replace(state=BROKEN, error=off)
 
 

@@ -24,8 +24,10 @@ from lattice.workers.spec import RunSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
+    from lattice.workers.definitions.teams import TeamRules
     from lattice.workers.engines.protocol import Engine
 
 
@@ -42,11 +44,13 @@ class Own(Record):
     prices: Mapping[str, Any]  # as config.json has them
 
 
-def problem_of(board: Board, definition: Definition, environ: Mapping[str, str]) -> BudgetExceeded | None:
-    """Why no run of the worker could start below the ceilings there are, whatever was spent; None for a team.
+def problem_of(board: Board, definition: Definition, top: Path, environ: Mapping[str, str]) -> BudgetExceeded | None:
+    """Why no run of the worker could start below the ceilings there are, whatever was spent.
 
-    Raises ConfigError, DefinitionError.
+    Of a team: why fewer of its members could start than its quorum. Raises ConfigError, DefinitionError.
     """
+    if definition.team is not None:
+        return _problem_of_team(board, definition, definition.team, top, environ)
     if not is_agent(definition.engine):
         return None
     from lattice.workers.agents import chosen  # agents ask this module
@@ -56,6 +60,51 @@ def problem_of(board: Board, definition: Definition, environ: Mapping[str, str])
     except BudgetExceeded as off:
         return off
     return None
+
+
+def check_team(board: Board, definition: Definition, top: Path, environ: Mapping[str, str]) -> None:
+    """Raises BudgetExceeded for a team that cannot come to its quorum below the ceilings, DefinitionError."""
+    if (off := problem_of(board, definition, top, environ)) is not None:
+        raise off
+
+
+def kept_out(
+    board: Board, definition: Definition, team: TeamRules, top: Path, environ: Mapping[str, str]
+) -> dict[str, BudgetExceeded]:
+    """The members of a team that are here and could not start below the ceilings there are, and why.
+
+    Raises ConfigError, DefinitionError.
+    """
+    return _looked_at(board, definition, team, top, environ)[1]
+
+
+def _looked_at(
+    board: Board, definition: Definition, team: TeamRules, top: Path, environ: Mapping[str, str]
+) -> tuple[int, dict[str, BudgetExceeded]]:
+    """How many members are here, and those of them that could not start. Whose share is how large changes nothing."""
+    from lattice.workers.teams import roll  # only the definitions of teams pay for it
+
+    present = roll.call(definition, team, top, environ, board.config.engine_order).present
+    shares = shared(definition, (found for _, found in present), max(1, len(present)))
+    looked = ((name, problem_of(board, one, top, environ)) for (name, _), one in zip(present, shares, strict=True))
+    return len(present), {name: off for name, off in looked if off is not None}
+
+
+def _problem_of_team(
+    board: Board, definition: Definition, team: TeamRules, top: Path, environ: Mapping[str, str]
+) -> BudgetExceeded | None:
+    here, out = _looked_at(board, definition, team, top, environ)
+    left = here - len(out)
+    if not out or left >= team.quorum:
+        return None
+    why = next(iter(out.values()))
+    return BudgetExceeded(
+        f"worker {definition.name}: {left} of its {len(team.members)} members could start, and its quorum is "
+        f"{team.quorum}. Kept out: {', '.join(out)}. {why.message}",
+        hint=why.hint,
+        name=definition.name,
+        members=list(out),
+    )
 
 
 def shared(team: Definition, members: Iterable[Definition], seats: int) -> tuple[Definition, ...]:

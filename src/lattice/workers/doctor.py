@@ -103,7 +103,7 @@ def _worker(
     error = worktrees_error if definition.worktree else None
     try:
         catalogue.check(definition, top, environ, board.config.engine_order)
-        error = budgets.problem_of(board, definition, environ) or error
+        error = budgets.problem_of(board, definition, top, environ) or error
     except LatticeError as off:
         error = off
     state = state_of(definition, error)

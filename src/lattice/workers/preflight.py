@@ -91,6 +91,10 @@ def plan_of(
     session = _session(board, definition, task, request.resume)
     definition = session.definition if session is not None else definition
     catalogue.check(definition, top, environ, board.config.engine_order)
+    if definition.team is not None:
+        from lattice.workers.budgets import check_team  # only the runs of teams and agents pay for it
+
+        check_team(board, definition, top, environ)
     folder = RunFolder(board.folder, board.ledger.new_id("run"))
     asked = _Asked(board, definition, task, environ, folder, repo, top, session)
     site = _site(asked, request)
