@@ -38,7 +38,8 @@ class WorkerWhy(Command):
                 hint=f"lattice worker wait {run.run_id}, or lattice worker show {run.run_id}",
                 run_id=run.run_id,
             )
-        kept = certificate.read(RunFolder(board.folder, run.run_id)) or _from_the_log(run)
+        folder = RunFolder(board.folder, run.run_id)
+        kept = (certificate.read(folder) or _from_the_log(run)) | {"noted": list(folder.noted())}
         cost = costs.of_run(run, costs.prices_of(board))
         return Answer(
             data=lambda: {**kept, "cost": cost_data(cost)},
@@ -77,6 +78,7 @@ def _page(run: RunView, kept: Mapping[str, Any], cost: Cost | None, terminal: Te
         lines.append(f"  {'sent':<12} {line(signal['signal'])} after {span(signal['at_s'])} to {_count(signal)}")
     for output in kept.get("outputs", ()):
         lines.append(f"  {'output':<12} {line(_output(output))}")
+    lines += [f"  {'noted':<12} {line(note)}" for note in kept["noted"]]
     return "\n".join(lines)
 
 
@@ -95,6 +97,7 @@ def _facts(
     yield "at", terminal.when(kept["at"]) if kept.get("at") else None
     yield "host", kept.get("host")
     yield "sandbox", _sandbox(kept)
+    yield "log", _cut(kept)
     yield "timers", _timers(kept.get("timers"))
     count = kept.get("killed_count", 0)
     yield "killed", f"{count}: {', '.join(map(str, kept.get('killed', ())))}" if count else "nothing"
@@ -108,7 +111,6 @@ def _facts(
 _WORDS = {
     "Exited": "its exit",
     "Signalled": "a signal",
-    "TimedOut": "a timer",
     "Lingered": "the timer after its result",
     "LogFull": "the limit of its output",
     "OverBudget": "its budget",
@@ -120,11 +122,18 @@ _WORDS = {
 }
 
 
+_UNTOLD = ("is", "error")
+
+
 def _ending(shape: Mapping[str, Any] | None) -> str | None:
+    """An ending in words. Its error is not among them: it is the sentence that `why` begins with."""
     if shape is None:
         return None
-    rest = ", ".join(f"{key} {value}" for key, value in shape.items() if key != "is" and value is not None)
-    return _WORDS.get(str(shape["is"]), str(shape["is"])) + (f" ({rest})" if rest else "")
+    kind = str(shape["is"])
+    if kind == "TimedOut":
+        return f"{'silence' if shape['idle'] else 'the wall limit'} of {span(shape['limit_s'])}"
+    rest = ", ".join(f"{key} {value}" for key, value in shape.items() if key not in _UNTOLD and value is not None)
+    return _WORDS.get(kind, kind) + (f" ({rest})" if rest else "")
 
 
 def _said(said: Mapping[str, Any] | None) -> str | None:
@@ -148,6 +157,13 @@ def _sandbox(kept: Mapping[str, Any]) -> str | None:
 
 
 _WRITABLE = (("worktree", "worktree_writable"), ("board", "board_writable"))
+
+
+def _cut(kept: Mapping[str, Any]) -> str | None:
+    """What was not kept of a log that was over its limit when the engine had ended by itself."""
+    if not (cut_bytes := kept.get("log_cut_bytes")):
+        return None
+    return f"cut at {kept['timers']['log_limit_bytes']:,} bytes; {cut_bytes:,} more were not kept"
 
 
 def _timers(timers: Mapping[str, Any] | None) -> str | None:

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 OUTCOME_BYTES = 64 << 10
 _CRC_CHARS = 8
+NOTES_MAX = 20
+"""How many lines of `guard.log` are told with a run's end."""
 
 
 class _Inside:
@@ -210,6 +212,14 @@ class RunFolder:
         """Add a line to `guard.log`, for whoever looks into a failure."""
         with contextlib.suppress(OSError), self.guard_log.open("a", encoding="utf-8") as log:
             log.write(text.rstrip("\n") + "\n")
+
+    def noted(self) -> tuple[str, ...]:
+        """The last lines of `guard.log`."""
+        try:
+            text = (disk.read(self.guard_log, follow=False) or b"").decode("utf-8", "replace")
+        except OSError:
+            return ()
+        return tuple(text.removesuffix("\n").split("\n")[-NOTES_MAX:]) if text else ()
 
 
 def open_runs(board_folder: Path) -> list[RunFolder]:

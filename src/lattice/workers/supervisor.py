@@ -231,7 +231,7 @@ class Supervisor:
     def _outcome(self, ending: Ending, status: Exited | Signalled | None) -> Outcome:
         status = ending if isinstance(ending, (Exited, Signalled)) else status
         result = self._result(status)
-        self._cut_log()
+        cut_bytes = self._cut_log()
         evidence = Evidence(
             ending,
             status,
@@ -247,6 +247,7 @@ class Supervisor:
             tuple(pid for pid in self.killed if self.engine is None or pid not in self.engine.around),
             # A worktree that was not made to its end would look as if somebody had deleted files in it.
             rescue(self.spec, self.folder) if self.prepared else None,
+            cut_bytes,
         )
         artifacts = tuple((self.board.ledger.new_id("art"), owed.name) for owed in evidence.owed if owed.found)
         return outcome_of(self.spec, evidence, found, artifacts)
@@ -259,12 +260,16 @@ class Supervisor:
         self.follower.keep_answers()
         return self.follower.result(status, self.board.ledger.source.now_ms())
 
-    def _cut_log(self) -> None:
-        """What came between the last look and the end is over the limit, too."""
+    def _cut_log(self) -> int:
+        """What came between the last look and the end is over the limit, too. How much of it is not kept, in bytes."""
+        cut_bytes = 0
         for path in (self.folder.output_log, self.folder.stream):
             with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_size > self.spec.log_limit_bytes:
+                over = path.stat().st_size - self.spec.log_limit_bytes
+                if over > 0:
                     os.truncate(path, self.spec.log_limit_bytes)
+                    cut_bytes += over
+        return cut_bytes
 
     def _record(self, outcome: Outcome) -> None:
         try:

@@ -13,6 +13,7 @@ import pytest
 from lattice.core.run_events import ProcessFailed
 from lattice.workers import control, liveness
 from lattice.workers.ends import certificate, overdue
+from lattice.workers.runs import RunFolder
 from tests.workers.conftest import ANN, Bench, eventually, is_alive
 
 REVIEW = {"review": {"role": "review", "path": "review.md", "required": True}}
@@ -42,6 +43,31 @@ def test_a_success_names_its_exit_its_outputs_and_its_cost(bench: Bench) -> None
     text = bench.lattice("worker", "why", seen.run_id).stdout
     assert "success: fine" in text
     assert output["sha256"] in text
+
+
+def test_a_log_that_was_over_its_limit_at_a_normal_exit_was_cut_and_that_is_told(bench: Bench) -> None:
+    seen = bench.ended("exec head -c 5000 /dev/zero", log_limit_mb=1 / 1024)
+    kept = why(bench, seen.run_id)
+    assert ("succeeded", 5000 - 1024) == (kept["state"], kept["log_cut_bytes"])
+    said = "log          cut at 1,024 bytes; 3,976 more were not kept"
+    assert said in bench.lattice("worker", "why", seen.run_id).stdout
+    within = why(bench, bench.ended("echo a").run_id)
+    assert (0, []) == (within["log_cut_bytes"], within["noted"])
+
+
+def test_what_the_supervisor_noted_is_told(bench: Bench) -> None:
+    seen = bench.ended('echo "not JSON" > "$LATTICE_OUTPUT_DIR/review.md"', outputs=REVIEW)
+    RunFolder(bench.board.folder, seen.run_id).note("the output review was not recorded\x1b[2J")
+    assert ["the output review was not recorded\x1b[2J"] == why(bench, seen.run_id)["noted"][-1:]
+    told = bench.lattice("worker", "why", seen.run_id).stdout
+    assert "noted        the output review was not recorded\\x1b[2J" in told
+
+
+def test_an_end_by_a_limit_is_told_in_words(bench: Bench) -> None:
+    seen = bench.ended("echo once; exec sleep 300", idle_timeout_minutes=0.5 / 60)
+    assert "ended by     silence of 0.5 s\n" in bench.lattice("worker", "why", seen.run_id).stdout
+    seen = bench.ended("exec sleep 300", timeout_minutes=0.5 / 60)
+    assert "ended by     the wall limit of 0.5 s\n" in bench.lattice("worker", "why", seen.run_id).stdout
 
 
 def test_a_stop_tells_each_signal_with_its_time_and_the_engines_own_end(bench: Bench) -> None:

@@ -43,6 +43,7 @@ class Found(Record):
     rungs: tuple[Rung, ...] = ()
     killed: tuple[int, ...] = ()
     salvage_ref: str | None = None
+    log_cut_bytes: int = 0  # written between the last look and the end, over the limit, and not kept
 
 
 def certificate_of(spec: RunSpec, evidence: Evidence, verdict: Verdict, found: Found) -> dict[str, Any]:
@@ -85,6 +86,7 @@ def certificate_of(spec: RunSpec, evidence: Evidence, verdict: Verdict, found: F
         "killed": list(found.killed[:PIDS_MAX]),
         "killed_count": len(found.killed),
         "salvage_ref": found.salvage_ref,
+        "log_cut_bytes": found.log_cut_bytes,
         "model": _model(spec, evidence),
         "usage": next((dict(said.usage) for said in (evidence.result, evidence.claim) if said and said.usage), None),
     }
