@@ -145,7 +145,6 @@ COMMANDS: Mapping[str, Entry] = {
     "worker sweep": Entry("lattice.cli.worker_triggers", "WorkerSweep", "Start workers on what is due", _WORKERS),
     "worker gc": Entry("lattice.cli.worker", "WorkerGc", "Clear away what dead runs left", _WORKERS),
 }
-EXAMPLES = ("lattice init", 'lattice create "Fix the parser" --actor human:ann', "lattice list", "lattice show LAT-1")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -257,29 +256,14 @@ def _asks_help(words: Sequence[str]) -> bool:
 
 
 def _overview(words: Sequence[str]) -> int:
-    """`--version`, or a page made from the table: of all commands, or of the group in `words`."""
+    """`--version`, or the page of all commands, or of the group in `words`."""
     if words[:1] == ["--version"]:
         write(sys.stdout, f"lattice {__version__}\n")
         return 0
-    group = words[0] if words and not words[0].startswith("-") else None
-    shown = {name: entry for name, entry in COMMANDS.items() if group is None or name.startswith(f"{group} ")}
-    called = f"lattice {group}" if group else "lattice"
-    lines = [f"usage: {called} COMMAND …"]
-    if group is None:
-        lines += ["", "A board of tasks that lives beside the code, for people and coding agents."]
-    for section in dict.fromkeys(entry.section for entry in shown.values()):
-        lines += ["", f"{section}:"]
-        lines += [
-            f"  {name.removeprefix(f'{group} '):<20} {entry.summary}"
-            for name, entry in shown.items()
-            if entry.section == section
-        ]
-    lines += ["", f"{called} COMMAND --help tells more of each, with examples."]
-    if group is None:
-        lines += ["", "Examples:", *(f"  {example}" for example in EXAMPLES)]
-    asked = "--help" in words or "-h" in words
-    page = "\n".join(lines) + "\n"
-    if not asked:
+    from lattice.cli import overview  # a command does without
+
+    page = overview.page(COMMANDS, words[0] if words and not words[0].startswith("-") else None)
+    if not _asks_help(words):
         write(sys.stderr, page)
         return UsageError.exit_status
     _print(page, paged=NO_PAGER not in words)
