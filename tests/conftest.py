@@ -44,13 +44,20 @@ def task(board: Board) -> Task:
 @pytest.fixture
 def git_repo(tmp_path: Path) -> Path:
     """`tmp_path` as a git repository with one commit on the branch main."""
-    git(tmp_path, "init", "--quiet", "--initial-branch=main")
-    git(tmp_path, "config", "user.name", "Ann")
-    git(tmp_path, "config", "user.email", "ann@example.org")
+    new_repo(tmp_path)
     (tmp_path / "README.md").write_text("A project.\n", encoding="utf-8")
     git(tmp_path, "add", "--all")
     git(tmp_path, "commit", "--quiet", "--message", "Begin")
     return tmp_path
+
+
+def new_repo(top: Path) -> Path:
+    """`top` as a git repository on the branch main, without a commit; made where it is not there."""
+    top.mkdir(parents=True, exist_ok=True)
+    git(top, "init", "--quiet", "--initial-branch=main")
+    git(top, "config", "user.name", "Ann")
+    git(top, "config", "user.email", "ann@example.org")
+    return top
 
 
 def make_board(root: Path) -> Board:

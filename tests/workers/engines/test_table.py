@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lattice.errors import DefinitionError
-from lattice.workers.engines.table import NAMES, available, engine, first_available, located
+from lattice.workers.engines.table import NAMES, available, engine, located
 
 
 def program(folder: Path, name: str) -> None:
@@ -30,19 +30,13 @@ def test_a_name_that_is_nearly_one_is_answered_with_it() -> None:
     assert "Did you mean claude? Engines: claude, codex, gemini, opencode." == refused.value.hint
 
 
-def test_the_first_that_is_there_is_taken(tmp_path: Path) -> None:
+def test_those_that_are_there_are_available_in_the_order_that_was_asked_for(tmp_path: Path) -> None:
     program(tmp_path, "gemini")
     program(tmp_path, "codex")
     environ = {"PATH": str(tmp_path)}
-    assert "codex" == first_available(NAMES, environ).name
-    assert "gemini" == first_available(("gemini", "codex"), environ).name
     assert ["codex", "gemini"] == [found.name for found in available(NAMES, environ)]
+    assert ["gemini", "codex"] == [found.name for found in available(("gemini", "codex"), environ)]
     assert str(tmp_path / "codex") == located(engine("codex"), environ)
-
-
-def test_none_that_is_there_is_an_error_that_names_them(tmp_path: Path) -> None:
-    with pytest.raises(DefinitionError, match="None of the engines is on PATH: claude, codex"):
-        first_available(("claude", "codex"), {"PATH": str(tmp_path)})
 
 
 def test_the_table_imports_no_engine() -> None:

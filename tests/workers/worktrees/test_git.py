@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from pathlib import Path
 
@@ -11,36 +10,22 @@ import pytest
 
 from lattice.errors import GitError, NotFound
 from lattice.workers.worktrees.git import Repository, git
-
-
-def run(*args: str, cwd: Path) -> str:
-    return subprocess.run(["git", *args], cwd=cwd, check=True, capture_output=True, text=True).stdout.strip()
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
+from tests.conftest import git as run_git
+from tests.conftest import new_repo
 
 
 @pytest.fixture
 def top(tmp_path: Path) -> Path:
-    top = tmp_path / "repo"
-    top.mkdir()
-    run("init", "-q", "-b", "main", cwd=top)
-    run("config", "user.name", "T", cwd=top)
-    run("config", "user.email", "t@example.com", cwd=top)
+    top = new_repo(tmp_path / "repo")
     commit(top, "one")
     return top
 
 
 def commit(top: Path, name: str) -> str:
     (top / name).write_text(name)
-    run("add", name, cwd=top)
-    run("commit", "-qm", name, cwd=top)
-    return run("rev-parse", "HEAD", cwd=top)
+    run_git(top, "add", name)
+    run_git(top, "commit", "-qm", name)
+    return run_git(top, "rev-parse", "HEAD")
 
 
 def fake_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
@@ -119,12 +104,12 @@ def test_input_is_given_and_stdin_is_empty_without(top: Path) -> None:
 def test_a_repository_is_found_from_within_and_from_a_linked_worktree(top: Path, tmp_path: Path) -> None:
     (top / "deep").mkdir()
     assert Repository(top, top / ".git") == Repository.discover(top / "deep")
-    run("worktree", "add", "-q", "--detach", str(tmp_path / "linked"), cwd=top)
+    run_git(top, "worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
     assert Repository(tmp_path / "linked", top / ".git") == Repository.discover(tmp_path / "linked")
 
 
 def test_no_repository_and_a_bare_one_are_refused_with_a_hint(tmp_path: Path) -> None:
-    run("init", "-q", "--bare", "bare.git", cwd=tmp_path)
+    run_git(tmp_path, "init", "-q", "--bare", "bare.git")
     for folder in (tmp_path, tmp_path / "bare.git"):
         with pytest.raises(GitError, match="not in the checkout") as caught:
             Repository.discover(folder)
@@ -133,8 +118,8 @@ def test_no_repository_and_a_bare_one_are_refused_with_a_hint(tmp_path: Path) ->
 
 def test_a_ref_becomes_a_full_commit(top: Path) -> None:
     repo = Repository.discover(top)
-    sha = run("rev-parse", "HEAD", cwd=top)
-    run("tag", "-a", "-m", "t", "v1", cwd=top)
+    sha = run_git(top, "rev-parse", "HEAD")
+    run_git(top, "tag", "-a", "-m", "t", "v1")
     assert [sha] * 4 == [repo.resolve(ref) for ref in ("HEAD", "main", "v1", sha[:8])]
 
 
@@ -150,28 +135,28 @@ def test_what_names_no_commit_is_not_found(top: Path, ref: str) -> None:
 def test_merge_base_and_parent(top: Path) -> None:
     repo = Repository.discover(top)
     first = repo.resolve("main")
-    run("checkout", "-qb", "side", cwd=top)
+    run_git(top, "checkout", "-qb", "side")
     side = commit(top, "side")
-    run("checkout", "-q", "main", cwd=top)
+    run_git(top, "checkout", "-q", "main")
     second = commit(top, "two")
     assert first == repo.merge_base(side, second)
     assert first == repo.parent(second)
     assert repo.parent(first) is None
-    run("checkout", "-q", "--orphan", "root", cwd=top)
+    run_git(top, "checkout", "-q", "--orphan", "root")
     assert repo.merge_base(commit(top, "root"), second) is None
 
 
 def test_the_default_branch_is_the_remotes_else_configured_else_main_else_master(top: Path, tmp_path: Path) -> None:
     repo = Repository.discover(top)
-    run("branch", "-m", "odd", cwd=top)
+    run_git(top, "branch", "-m", "odd")
     assert repo.default_branch() is None
-    run("branch", "master", cwd=top)
+    run_git(top, "branch", "master")
     assert "master" == repo.default_branch()
-    run("branch", "main", cwd=top)
+    run_git(top, "branch", "main")
     assert "main" == repo.default_branch()
-    run("config", "init.defaultBranch", "odd", cwd=top)
+    run_git(top, "config", "init.defaultBranch", "odd")
     assert "odd" == repo.default_branch()
-    run("clone", "-q", str(top), "clone", cwd=tmp_path)
+    run_git(tmp_path, "clone", "-q", str(top), "clone")
     assert "origin/odd" == Repository.discover(tmp_path / "clone").default_branch()
 
 

@@ -15,31 +15,16 @@ from lattice.errors import GitError, LatticeError, ValidationError
 from lattice.workers.worktrees import removal, salvage, worktree
 from lattice.workers.worktrees.git import Repository
 from lattice.workers.worktrees.worktree_root import worktrees_root
-
-
-def run(*args: str, cwd: Path) -> str:
-    return subprocess.run(["git", *args], cwd=cwd, check=True, capture_output=True, text=True).stdout.strip()
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
+from tests.conftest import git, new_repo
 
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Repository:
-    top = tmp_path / "repo"
-    top.mkdir()
-    run("init", "-q", "-b", "main", cwd=top)
-    run("config", "user.name", "T", cwd=top)
-    run("config", "user.email", "t@example.com", cwd=top)
+    top = new_repo(tmp_path / "repo")
     (top / "a").write_text("a\n")
     (top / ".gitignore").write_text("*.log\n")
-    run("add", ".", cwd=top)
-    run("commit", "-qm", "one", cwd=top)
+    git(top, "add", ".")
+    git(top, "commit", "-qm", "one")
     return Repository.discover(top)
 
 
@@ -131,8 +116,8 @@ def test_a_board_name_is_one_component(tmp_path: Path, board: str) -> None:
 
 def test_a_worktree_is_the_commit_detached(repo: Repository, tree: Path, sha: str) -> None:
     assert "a\n" == (tree / "a").read_text()
-    assert sha == run("rev-parse", "HEAD", cwd=tree)
-    assert "" == run("status", "--porcelain", cwd=tree)
+    assert sha == git(tree, "rev-parse", "HEAD")
+    assert "" == git(tree, "status", "--porcelain")
     assert [repo.top, tree] == worktree.registered(repo)
 
 
@@ -205,50 +190,50 @@ def test_a_commit_that_is_not_there_is_gits_error(repo: Repository, root: Path) 
 
 def kept(repo: Repository, what: salvage.Salvage | None, path: str) -> str:
     assert what is not None
-    assert what.sha == run("rev-parse", what.ref, cwd=repo.top)
-    return run("show", f"{what.sha}:{path}", cwd=repo.top)
+    assert what.sha == git(repo.top, "rev-parse", what.ref)
+    return git(repo.top, "show", f"{what.sha}:{path}")
 
 
 def test_a_clean_unmoved_tree_needs_no_salvage(repo: Repository, tree: Path, sha: str) -> None:
     (tree / "noise.log").write_text("ignored")
     assert salvage.salvage(repo, tree, "run1", sha) is None
-    assert "" == run("for-each-ref", "refs/lattice", cwd=repo.top)
+    assert "" == git(repo.top, "for-each-ref", "refs/lattice")
 
 
 def test_changes_of_every_kind_are_kept(repo: Repository, tree: Path, sha: str) -> None:
     (tree / "a").write_text("changed\n")
     (tree / "new").write_text("new\n")
     (tree / "staged").write_text("staged\n")
-    run("add", "staged", cwd=tree)
+    git(tree, "add", "staged")
     (tree / "staged").unlink()  # it is in the index alone now
     found = salvage.salvage(repo, tree, "run1", sha)
     assert "changed" == kept(repo, found, "a")
     assert "new" == kept(repo, found, "new")
     assert found is not None
-    assert "staged" == run("show", f"{found.sha}^2:staged", cwd=repo.top)
+    assert "staged" == git(repo.top, "show", f"{found.sha}^2:staged")
     assert (2, "refs/lattice/salvage/run1") == (found.changed, found.ref)
-    assert "Lattice <lattice@localhost>" == run("log", "-1", "--format=%an <%ae>", found.sha, cwd=repo.top)
+    assert "Lattice <lattice@localhost>" == git(repo.top, "log", "-1", "--format=%an <%ae>", found.sha)
     worktree.remove(repo, tree)
     assert "new" == kept(repo, found, "new")
 
 
 def test_commits_on_the_detached_head_are_kept(repo: Repository, tree: Path, sha: str) -> None:
     (tree / "done").write_text("done\n")
-    run("add", ".", cwd=tree)
-    run("commit", "-qm", "done", cwd=tree)
-    head = run("rev-parse", "HEAD", cwd=tree)
+    git(tree, "add", ".")
+    git(tree, "commit", "-qm", "done")
+    head = git(tree, "rev-parse", "HEAD")
     assert salvage.Salvage("refs/lattice/salvage/run1", head, 1) == salvage.salvage(repo, tree, "run1", sha)
 
 
 def test_a_left_over_lock_and_hidden_changes_do_not_matter(repo: Repository, tree: Path, sha: str) -> None:
-    run("update-index", "--assume-unchanged", "a", cwd=tree)
+    git(tree, "update-index", "--assume-unchanged", "a")
     (tree / "a").write_text("hidden\n")
     (repo.common_dir / "worktrees/run1/index.lock").touch()
     assert "hidden" == kept(repo, salvage.salvage(repo, tree, "run1", sha), "a")
 
 
 def test_an_unborn_and_a_missing_head_are_compared_with_the_start(repo: Repository, tree: Path, sha: str) -> None:
-    run("checkout", "-q", "--orphan", "fresh", cwd=tree)
+    git(tree, "checkout", "-q", "--orphan", "fresh")
     (tree / "new").write_text("new\n")
     found = salvage.salvage(repo, tree, "run1", sha)
     assert "new" == kept(repo, found, "new")
@@ -265,26 +250,26 @@ def test_salvage_again_after_half_a_removal_still_holds_all(repo: Repository, tr
     second = salvage.salvage(repo, tree, "run1", sha)
     assert first is not None
     assert second is not None
-    run("merge-base", "--is-ancestor", first.sha, second.sha, cwd=repo.top)
+    git(repo.top, "merge-base", "--is-ancestor", first.sha, second.sha)
 
 
 def test_a_deleted_git_file_is_an_error_and_the_tree_can_be_set_aside(
     repo: Repository, tree: Path, sha: str, tmp_path: Path
 ) -> None:
-    run("commit", "-q", "--allow-empty", "-m", "kept", cwd=tree)
-    head = run("rev-parse", "HEAD", cwd=tree)
+    git(tree, "commit", "-q", "--allow-empty", "-m", "kept")
+    head = git(tree, "rev-parse", "HEAD")
     (tree / "new").write_text("new\n")
     (tree / ".git").unlink()
     with pytest.raises(GitError, match="cannot tell"):
         salvage.salvage(repo, tree, "run1", sha)
-    assert head == run("rev-parse", "refs/lattice/salvage/run1", cwd=repo.top)
+    assert head == git(repo.top, "rev-parse", "refs/lattice/salvage/run1")
     worktree.set_aside(repo, tree, tmp_path / "aside/run1")
     assert "new\n" == (tmp_path / "aside/run1/new").read_text()
     assert gone(repo, tree)
 
 
 def test_a_repository_inside_is_not_taken_for_kept(repo: Repository, tree: Path, sha: str) -> None:
-    run("clone", "-q", str(repo.top), "inner", cwd=tree)
+    git(tree, "clone", "-q", str(repo.top), "inner")
     with pytest.raises(GitError, match="repository of its own"):
         salvage.salvage(repo, tree, "run1", sha)
 
@@ -380,7 +365,7 @@ def test_a_worktree_is_removed_though_its_git_file_leads_elsewhere(repo: Reposit
     (tree / ".git").write_text((other / ".git").read_text())
     worktree.remove(repo, tree)
     assert [repo.top, other] == worktree.registered(repo)
-    assert sha == run("rev-parse", "HEAD", cwd=other)
+    assert sha == git(other, "rev-parse", "HEAD")
 
 
 def test_first_runs_that_start_at_once_agree_about_the_folder_of_worktrees(tmp_path: Path) -> None:

@@ -49,15 +49,3 @@ def available(order: Sequence[str], environ: Mapping[str, str]) -> Iterator[Engi
     for found in [engine(name) for name in order]:
         if located(found, environ) is not None:
             yield found
-
-
-def first_available(order: Sequence[str], environ: Mapping[str, str]) -> Engine:
-    """What `engine: auto` is here. Raises DefinitionError where none of them is there."""
-    found = next(available(order, environ), None)
-    if found is None:
-        raise DefinitionError(
-            f"None of the engines is on PATH: {choices(order)}.",
-            hint="Install one, or name the program in the definition: see lattice worker doctor",
-            engines=list(order),
-        )
-    return found
