@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.cli.render import Terminal, line, table
@@ -14,7 +13,7 @@ from lattice.commands.reviews import Recorded, record
 from lattice.core.reviews.formats.account import Reading
 from lattice.core.reviews.formats.reader import AUTO, BYTES_MAX, FORMATS
 from lattice.core.reviews.model import SEVERITIES, Finding, Review, Reviewer, to_json
-from lattice.errors import GitError, UsageError, ValidationError, choices
+from lattice.errors import UsageError, ValidationError, choices
 from lattice.workers.reviews.anchoring import anchored
 from lattice.workers.reviews.coverage import covered
 from lattice.workers.worktrees.git import Repository
@@ -55,7 +54,7 @@ class ReviewImport(Command):
         parser.add_argument("--dry-run", action="store_true", help="show what was read, and record nothing")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
-        repo = _repository(context.folder if args.dry_run else context.board.root)
+        repo = Repository.around(context.folder if args.dry_run else context.board.root)
         request = Source(
             _data(args.file, context), args.format, args.reviewer, args.reviewer_model, _roots(args, context, repo)
         )
@@ -80,14 +79,6 @@ def _record(reading: Reading, args: argparse.Namespace, context: Context, repo: 
     if repo is not None and sha is not None and repo.commit(f"{sha}^{{commit}}") is not None:
         review, hunks = covered(repo, anchored(review, repo, sha))
     return record(context.board, review.task or "", review, by, hunks=hunks)
-
-
-def _repository(folder: Path) -> Repository | None:
-    """The repository around the board; None where there is none, and a report is no less one."""
-    try:
-        return Repository.discover(folder)
-    except GitError:
-        return None
 
 
 def _data(name: str, context: Context) -> bytes:

@@ -170,10 +170,7 @@ def gc(board: Board, environ: Mapping[str, str]) -> Cleared:
     for draft in abandoned_drafts(board.folder, DRAFT_AGE_S, time.time()):
         shutil.rmtree(draft, ignore_errors=True)
         folders.append(draft.name)
-    try:
-        repo: Repository | None = Repository.discover(board.root)
-    except LatticeError:
-        repo = None
+    repo = Repository.around(board.root)
     if repo is not None:
         for path in stray_worktrees(board, repo, environ):
             try:

@@ -36,9 +36,8 @@ def find(board: Board, tasks: Mapping[str, Card], environ: Mapping[str, str]) ->
                 yield _leftover(said, None, task.id)
     for draft in abandoned_drafts(board.folder, DRAFT_AGE_S, time.time()):
         yield _leftover(f"{draft.name} is the folder of a starter that died", f"runs/{draft.name}")
-    try:
-        repo = Repository.discover(board.root)
-    except LatticeError:
+    repo = Repository.around(board.root)
+    if repo is None:
         return  # Without git there are no worktrees.
     try:
         for path in stray_worktrees(board, repo, environ):

@@ -15,7 +15,7 @@ from lattice.commands.board import Board
 from lattice.commands.hooks import IN_HOOK
 from lattice.core.record import Record
 from lattice.core.task import Task
-from lattice.errors import DefinitionError, LatticeError
+from lattice.errors import DefinitionError
 from lattice.workers import handover
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.agents import is_agent
@@ -76,7 +76,7 @@ class Plan(Record):
 
 def plan(board: Board, request: Request, environ: Mapping[str, str]) -> Plan:
     """Check that the run can work. Raises what is wrong, and writes nothing."""
-    repo = _repository(board)
+    repo = Repository.around(board.root)
     definition = catalogue.find(request.worker, repo.top if repo else board.root)
     return plan_of(board, definition, request, environ)
 
@@ -86,7 +86,7 @@ def plan_of(
 ) -> Plan:
     """As `plan`, of a definition that is at hand; `parent` is the run of the team that the new one belongs to."""
     task = board.store.task(board.resolve(request.task))
-    repo = _repository(board)
+    repo = Repository.around(board.root)
     top = repo.top if repo else board.root
     session = _session(board, definition, task, request.resume)
     definition = session.definition if session is not None else definition
@@ -219,13 +219,6 @@ def _spec(asked: _Asked, site: _Site, program: _Program, parent: str | None) -> 
         team_usd=definition.agent.budget_usd if definition.team is not None else None,
         team_tokens=definition.agent.budget_tokens if definition.team is not None else None,
     )
-
-
-def _repository(board: Board) -> Repository | None:
-    try:
-        return Repository.discover(board.root)
-    except LatticeError:
-        return None
 
 
 def _argv(definition: Definition, top: Path, environ: Mapping[str, str], values: Mapping[str, str]) -> tuple[str, ...]:

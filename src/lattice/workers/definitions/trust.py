@@ -18,7 +18,7 @@ from lattice.commands.hooks import Pinned
 from lattice.commands.trust import Grant, trust_store
 from lattice.core.codec import dump
 from lattice.core.record import Record
-from lattice.errors import GitError, NotTrusted, StorageError
+from lattice.errors import NotTrusted, StorageError
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.definition import PLACEHOLDERS, Definition, expand
 from lattice.workers.worktrees.git import Repository
@@ -39,10 +39,8 @@ class Shown(Record):
 
 def checkout_of(board: Board) -> Path:
     """The folder whose workers/ counts for the board: the checkout it lies in, else the board's own folder."""
-    try:
-        return Repository.discover(board.root).top
-    except GitError:
-        return board.root
+    repo = Repository.around(board.root)
+    return repo.top if repo is not None else board.root
 
 
 def shown(definition: Definition, checkout: Path, environ: Mapping[str, str]) -> Shown:

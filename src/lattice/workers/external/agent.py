@@ -15,7 +15,7 @@ from lattice.core.events import Event, TaskEvent
 from lattice.core.record import Record
 from lattice.core.run_events import ProcessHeartbeat, ProcessRequested, ProcessStarted, ProcessStopRequested
 from lattice.core.task import ActiveRun, Task
-from lattice.errors import Conflict, Fenced, LatticeError, NotFound, ValidationError
+from lattice.errors import Conflict, Fenced, NotFound, ValidationError
 from lattice.ledger import Signature, timestamp
 from lattice.workers import launch, overview
 from lattice.workers.definitions import catalogue
@@ -61,7 +61,7 @@ def start(board: Board, begin: Begin, by: Signature) -> RunView:
     if begin.heartbeat_minutes is not None:
         _check_minutes(begin.heartbeat_minutes, "heartbeat")
     task_id = board.resolve(begin.task)
-    repo = _repository(board)
+    repo = Repository.around(board.root)
     worker, digest = _named(begin.worker, repo.top if repo else board.root)
     if begin.commit is not None and repo is None:
         raise NotFound(f"{board.root} is not in a git repository: there is no commit {begin.commit[:80]!r}.")
@@ -155,13 +155,6 @@ def _named(worker: str, top: Path) -> tuple[str, str]:
     everyone = catalogue.load_all(top).definitions
     defined = next((each for each in everyone if each.name.casefold() == worker.casefold()), None)
     return (defined.name, defined.digest) if defined else (worker, "")
-
-
-def _repository(board: Board) -> Repository | None:
-    try:
-        return Repository.discover(board.root)
-    except LatticeError:
-        return None
 
 
 def _check_minutes(minutes: float, what: str) -> None:

@@ -173,6 +173,14 @@ class Repository(Record):
             ) from error
         return cls(Path(_line(top)), Path(_line(common)))
 
+    @classmethod
+    def around(cls, path: Path) -> Repository | None:
+        """As `discover`, for what can do without: None where there is none, or git does not say."""
+        try:
+            return cls.discover(path)
+        except GitError:
+            return None
+
     def resolve(self, ref: str) -> str:
         """The full hash of the commit that `ref` names. Raises NotFound."""
         hint = "name a branch, a tag or a commit; `git log --oneline` lists commits"
