@@ -7,6 +7,7 @@ Conditions narrow each other down; the values of one are alternatives. How peopl
 from __future__ import annotations
 
 import datetime
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,6 +15,10 @@ from lattice.core.config import COMPLEXITIES, PRIORITIES, URGENCIES, Config
 from lattice.core.record import Record
 from lattice.core.summary import Summary
 from lattice.errors import ValidationError, choices, did_you_mean, nearest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 Fits = Callable[[Summary], bool]
 CUSTOM = "field."
@@ -257,13 +262,13 @@ def _comparison(operator: str, wanted: int, number: Callable[[str], int]) -> Cal
     return lambda found: any(compare(number(text), wanted) for text in found)
 
 
-_COMPARE: Mapping[str, Callable[[int, int], bool]] = {
-    "": lambda a, b: a == b,
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-}
+_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
+    "": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}  # of numbers, and of times as the log writes them
 
 
 def _time_test(value: str, operator: str, now: str) -> Callable[[Sequence[str]], bool]:
@@ -271,7 +276,7 @@ def _time_test(value: str, operator: str, now: str) -> Callable[[Sequence[str]],
     if age is None:
         size = len(value.rstrip("Z"))
         wanted = value.rstrip("Z")
-        compare = _COMPARE_TEXT[operator]
+        compare = _COMPARE[operator]
         return lambda found: any(compare(text[:size], wanted) for text in found)
     moment = datetime.datetime.fromisoformat(now)
     try:
@@ -280,17 +285,8 @@ def _time_test(value: str, operator: str, now: str) -> Callable[[Sequence[str]],
     except OverflowError:
         then = ""  # before there were dates
     # An age that is smaller is a time that is later.
-    compare = _COMPARE_TEXT[{"": ">=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}[operator]]
+    compare = _COMPARE[{"": ">=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}[operator]]
     return lambda found: any(compare(text, then) for text in found)
-
-
-_COMPARE_TEXT: Mapping[str, Callable[[str, str], bool]] = {
-    "": lambda a, b: a == b,
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-}
 
 
 def _rank(field: Field, name: str, config: Config) -> Callable[[Summary], tuple[float, str]]:
