@@ -18,7 +18,7 @@ from lattice.commands.formats.item import (
     Remark,
     actor,
     joined,
-    json_records,
+    json_items,
     list_of,
     needed,
     text_of,
@@ -47,16 +47,11 @@ TELLS_NOTHING = ("content_hash", "compaction_level", "original_size", "owner")
 def read(path: Path, account: Account) -> list[Item]:
     """The issues of a file, or of a folder with one. Raises NotFound, ValidationError."""
     found = [path / name for name in DEFAULT_FILES if (path / name).is_file()] if path.is_dir() else [path]
-    items = []
-    for where, shape in json_records(found[0] if found else path / DEFAULT_FILES[0], account):
-        try:
-            if shape.get("status") == "tombstone":
-                account.skipped.append((where, f"{shape.get('id')} was deleted there"[:200]))
-                continue
-            items.append(_item(where, shape, account))
-        except Malformed as off:
-            account.malformed.append((where, str(off)))
-    return items
+    return json_items(found[0] if found else path / DEFAULT_FILES[0], account, _passed_over, _item)
+
+
+def _passed_over(shape: Mapping[str, Any]) -> str | None:
+    return f"{shape.get('id')} was deleted there" if shape.get("status") == "tombstone" else None
 
 
 def _item(where: str, shape: Mapping[str, Any], account: Account) -> Item:

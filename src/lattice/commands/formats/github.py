@@ -17,7 +17,7 @@ from lattice.commands.formats.item import (
     Malformed,
     Remark,
     actor,
-    json_records,
+    json_items,
     list_of,
     needed,
     text_of,
@@ -47,16 +47,11 @@ TELLS_NOTHING = (
 
 def read(path: Path, account: Account) -> list[Item]:
     """The issues of an export; pull requests, which REST lists among them, are left out. Raises NotFound, …"""
-    items = []
-    for where, shape in json_records(path, account):
-        try:
-            if "pull_request" in shape:
-                account.skipped.append((where, f"#{shape.get('number')} is a pull request"[:200]))
-                continue
-            items.append(_item(where, shape, account))
-        except Malformed as off:
-            account.malformed.append((where, str(off)))
-    return items
+    return json_items(path, account, _passed_over, _item)
+
+
+def _passed_over(shape: Mapping[str, Any]) -> str | None:
+    return f"#{shape.get('number')} is a pull request" if "pull_request" in shape else None
 
 
 def _item(where: str, shape: Mapping[str, Any], account: Account) -> Item:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,26 @@ def json_records(path: Path, account: Account) -> Iterator[tuple[str, dict[str, 
                 yield from _listed([json.loads(stripped)], path, account, f"{path.name}:{number}")
             except (ValueError, RecursionError) as off:
                 account.malformed.append((f"{path.name}:{number}", f"it is not JSON ({off})"[:200]))
+
+
+def json_items(
+    path: Path,
+    account: Account,
+    passed_over: Callable[[Mapping[str, Any]], str | None],
+    item: Callable[[str, Mapping[str, Any], Account], Item],
+) -> list[Item]:
+    """An item of each object, but of those for which `passed_over` has a reason. Raises NotFound, ValidationError."""
+    items = []
+    for where, shape in json_records(path, account):
+        reason = passed_over(shape)
+        if reason is not None:
+            account.skipped.append((where, reason[:200]))
+            continue
+        try:
+            items.append(item(where, shape, account))
+        except Malformed as off:
+            account.malformed.append((where, str(off)))
+    return items
 
 
 def _is_one_object(lines: Sequence[str]) -> bool:

@@ -12,7 +12,7 @@ from lattice.commands.formats.item import (
     Link,
     Malformed,
     Remark,
-    json_records,
+    json_items,
     list_of,
     needed,
     text_of,
@@ -32,16 +32,12 @@ RECURRING = "recurring"
 
 def read(path: Path, account: Account) -> list[Item]:
     """The tasks of an export. Raises NotFound, ValidationError."""
-    items = []
-    for where, shape in json_records(path, account):
-        try:
-            if shape.get("status") == RECURRING:
-                account.skipped.append((where, "a recurring template is no task; the tasks made from it are imported"))
-                continue
-            items.append(_item(where, shape, account))
-        except Malformed as off:
-            account.malformed.append((where, str(off)))
-    return items
+    return json_items(path, account, _passed_over, _item)
+
+
+def _passed_over(shape: Mapping[str, Any]) -> str | None:
+    recurring = shape.get("status") == RECURRING
+    return "a recurring template is no task; the tasks made from it are imported" if recurring else None
 
 
 def _item(where: str, shape: Mapping[str, Any], account: Account) -> Item:
