@@ -48,9 +48,7 @@ class Reply(Record):
         del actor
         body = check_comment(self.body)
         check_role(self.role, config)
-        parent = existing(found, self.comment_id)
-        if parent.deleted:
-            raise ValidationError(f"Cannot reply to deleted comment {parent.id}.")
+        parent = _alive(found, self.comment_id, "reply to")
         if parent.parent_id is not None:
             raise ValidationError(
                 f"Cannot reply to a reply ({parent.id}). Only top-level comments accept replies.",
@@ -70,9 +68,7 @@ class EditComment(Record):
         del actor
         body = check_comment(self.body)
         check_role(self.role, config)
-        comment = existing(found, self.comment_id)
-        if comment.deleted:
-            raise ValidationError(f"Cannot edit deleted comment {comment.id}.")
+        comment = _alive(found, self.comment_id, "edit")
         if body == comment.body and self.role in (None, comment.role):
             return []
         return [
@@ -106,7 +102,7 @@ class React(Record):
     def decide(self, found: Comments, config: Config, actor: Actor) -> Decision:
         del config
         emoji = parse_emoji(self.emoji)
-        comment = _alive(found, self.comment_id)
+        comment = _alive(found, self.comment_id, "react to")
         given = (emoji, actor) in comment.reactions
         return [] if given else [ReactionAdded(comment_id=comment.id, emoji=emoji)]
 
@@ -118,7 +114,7 @@ class Unreact(Record):
     def decide(self, found: Comments, config: Config, actor: Actor) -> Decision:
         del config
         emoji = parse_emoji(self.emoji)
-        comment = _alive(found, self.comment_id)
+        comment = _alive(found, self.comment_id, "react to")
         if (emoji, actor) not in comment.reactions:
             who = actor if isinstance(actor, str) else actor.get("name")
             raise NotFound(f"Reaction :{emoji}: by {who} not found on comment {comment.id}.")
@@ -160,8 +156,8 @@ def existing(found: Comments, comment_id: str) -> Comment:
     return comment
 
 
-def _alive(found: Comments, comment_id: str) -> Comment:
+def _alive(found: Comments, comment_id: str, act: str) -> Comment:
     comment = existing(found, comment_id)
     if comment.deleted:
-        raise ValidationError(f"Cannot react to deleted comment {comment.id}.")
+        raise ValidationError(f"Cannot {act} deleted comment {comment.id}.")
     return comment
