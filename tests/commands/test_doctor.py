@@ -184,6 +184,7 @@ BEYOND_MENDING: dict[str, tuple[Callable[[Board], object], tuple[str, str]]] = {
         lambda b: log(b).write_bytes(b"".join(log(b).read_bytes().splitlines(keepends=True)[::2])),
         ("error", "jsonl_parse"),
     ),
+    "log that was emptied": (lambda b: log(b).write_bytes(b""), ("error", "jsonl_parse")),
     "foreign file among the logs": (lambda b: put(b.folder / "events/notes.txt", "x"), ("warning", "malformed_id")),
     "plan of no task": (lambda b: put(b.folder / f"plans/{NOBODY}.md", "x"), ("warning", "orphan_text")),
     "artifact without description": (lambda b: meta(b).unlink(), ("warning", "missing_artifact")),
@@ -290,3 +291,22 @@ def test_one_task_is_rebuilt_and_a_damaged_one_refused(kept: Board) -> None:
         tuple(task_id for task_id, _ in rebuild_all(kept).damaged),
         len(rebuild_all(kept).tasks),
     )
+
+
+def test_a_clone_has_no_half_of_a_lifecycle_list(kept: Board) -> None:
+    lifecycle = kept.folder / "events" / "_lifecycle.jsonl"
+    lifecycle.unlink()
+    CreateTask("Third").run(reopened(kept), ANN)
+    assert not lifecycle.exists()
+    assert [] == found(kept)
+
+
+def test_a_stale_lifecycle_list_is_told_in_a_few_lines(kept: Board) -> None:
+    for number in range(9):
+        CreateTask(f"More {number}").run(kept, ANN)
+    (kept.folder / "events" / "_lifecycle.jsonl").write_bytes(b"")
+    said = [finding.message for finding in examine(reopened(kept)).findings]
+    assert 4 == len(said)
+    assert "8 more lifecycle events are not in _lifecycle.jsonl as the logs have them" == said[-1]
+    mend(kept)
+    assert [] == found(kept)

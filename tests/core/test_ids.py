@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lattice.core.ids import is_id, next_id, parse_id, parse_project_code, parse_short_id, successor, ulid, ulid_ms
-from lattice.errors import InvalidId
+from lattice.errors import InvalidId, ValidationError
 
-times = st.integers(0, (1 << 48) - 2)
+times = st.integers(0, 253_402_300_799_998)  # to the end of the year 9999
 chances = st.integers(0, (1 << 80) - 1)
 
 
@@ -92,3 +92,9 @@ def test_a_project_code_is_one_to_five_letters() -> None:
     for text in ("", "TOOLONG", "A1", "É", "A\n", "A-B"):
         with pytest.raises(InvalidId):
             parse_project_code(text)
+
+
+@pytest.mark.parametrize(("ms", "when"), [(-1, "before 1970"), (253_402_300_800_000, "after the year 9999")])
+def test_a_clock_that_no_id_can_tell_is_refused(ms: int, when: str) -> None:
+    with pytest.raises(ValidationError, match=when):
+        next_id("task", ms, 7, None)

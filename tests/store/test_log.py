@@ -426,3 +426,16 @@ def test_a_board_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(LatticeError) as refused:
         change(board, stream, Comment("x"), ANN)
     assert "STORAGE_ERROR" == refused.value.code
+
+
+def test_a_log_that_was_emptied_is_damage_where_its_snapshot_knows_better(small: Board) -> None:
+    log_of(small).write_bytes(b"")
+    stream = log_of(small).stem
+    for ask in (small.store.task, reopened(small).store.history):
+        with pytest.raises(LogDamaged, match=r"it is empty, and [0-9]+ bytes of it were acknowledged"):
+            ask(stream)
+    with pytest.raises(LogDamaged):
+        change(reopened(small), stream, Comment("x"), ANN)
+    snapshot_of(small).unlink()
+    with pytest.raises(NotFound):  # a create that was killed before its first byte looks like this
+        reopened(small).store.task(stream)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from lattice.errors import InvalidId
+from lattice.errors import InvalidId, ValidationError
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as the ULID specification has it
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
 _RANDOM_BITS = 80
+_MS_END = 253_402_300_800_000  # the year 10000, which the log's times cannot be in; a ULID would hold some more
 _SHIFTS = range(125, -1, -5)  # of the 26 letters of 128 bits, the first of which has three
 # What has the form of an id is told without `re`: every command asks, and a pattern costs its compilation each time.
 
 
 def ulid(ms: int, chance: int) -> str:
-    """The ULID of a time in milliseconds since 1970 and 80 random bits."""
+    """The ULID of a time in milliseconds since 1970 and 80 random bits. Raises ValidationError."""
+    if not 0 <= ms < _MS_END:  # Its letters would be no id: what is recorded under it, nobody would read again.
+        when = "before 1970" if ms < 0 else "after the year 9999"
+        raise ValidationError(f"The clock says a time {when}, of which no id can be made.", hint="Set it; see: date -u")
     number = (ms << _RANDOM_BITS) | (chance & ((1 << _RANDOM_BITS) - 1))
     return "".join([_ALPHABET[number >> shift & 31] for shift in _SHIFTS])
 

@@ -217,10 +217,13 @@ class FileStore:
         snapshot.write(self.snapshot_path(stream), fresh)
 
     def note_lifecycle(self, lines: bytes) -> None:
-        """Add to the derived list of what began and was archived; rebuilt from the logs if it fails."""
+        """Add to the derived list of what began and was archived; rebuilt from the logs if it fails.
+
+        Where there is none, as in a clone, none is begun: half a list would say less than no list.
+        """
         path = f"{self.root}/events/_lifecycle.jsonl"
         with contextlib.suppress(OSError, LatticeError), locked(f"{self.root}/locks/events__lifecycle.lock"):
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, disk.PRIVATE)
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             try:
                 os.write(descriptor, lines)
             finally:

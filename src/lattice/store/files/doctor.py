@@ -30,6 +30,9 @@ from lattice.store.files.scan import Kept, Place, Stream
 DRAFT = re.compile(r"\..*\.[0-9]+\.tmp\Z")
 """What `disk.replace` calls its drafts."""
 
+LIFECYCLE_NAMED_MAX = 3
+"""How many events that `_lifecycle.jsonl` has wrong are named; the others are counted. All have the same mend."""
+
 WRITER_WAIT_S = 1.0
 """A writer is between its event and its snapshot for some tenths of a millisecond."""
 
@@ -132,7 +135,8 @@ def _stream(board: Path, stream: Stream) -> Iterator[Finding]:
         yield Finding("jsonl_parse", "warning", said, stream.id, where, mend, "torn")
     if stream.task is None or log is None:
         said = f"{stream.path.name} has no whole event"
-        yield Finding("empty_log", "warning", said, stream.id, where, hint=f"If nothing of it is missed: rm {where}")
+        hint = f"If nothing of it is missed: rm .lattice/{where}"
+        yield Finding("empty_log", "warning", said, stream.id, where, hint=hint)
         return
     yield from _settled_snapshot(board, stream)
     yield from _comments(stream, log.events, where)
@@ -231,6 +235,7 @@ def _lifecycle(board: Path, seen: Seen) -> Iterator[Finding]:
             said = f"Invalid JSON at line {number} in _lifecycle.jsonl"
             yield Finding("jsonl_parse", "warning", said, None, where, mend, "lifecycle")
     expected = {str(shape["id"]): shape for shape in map(parse, filter(None, seen.lifecycle.split(b"\n")))}
+    off = 0
     for event_id in sorted(expected.keys() | stored.keys()):
         shape = expected.get(event_id) or stored[event_id]
         task_id = str(shape.get("task_id"))
@@ -243,7 +248,12 @@ def _lifecycle(board: Path, seen: Seen) -> Iterator[Finding]:
             said = f"Lifecycle log event {said} differs from the task's own log"
         else:
             continue
-        yield Finding(check, "warning", said, task_id, where, mend, "lifecycle")
+        off += 1
+        if off <= LIFECYCLE_NAMED_MAX:
+            yield Finding(check, "warning", said, task_id, where, mend, "lifecycle")
+    if off > LIFECYCLE_NAMED_MAX:  # A pull of a hundred tasks is one stale list, and not a hundred things to read.
+        said = f"{off - LIFECYCLE_NAMED_MAX} more lifecycle events are not in _lifecycle.jsonl as the logs have them"
+        yield Finding(check, "warning", said, None, where, mend, "lifecycle")
 
 
 def _ids(board: Path, seen: Seen) -> Iterator[Finding]:

@@ -38,7 +38,8 @@ def look(board: Path) -> Iterator[Finding]:
         yield from _torn(log, resource_id, where)
         if resource is None:
             said = f"{resource_id}.jsonl has no whole event"
-            yield Finding("empty_log", "warning", said, None, where, hint=f"If nothing of it is missed: rm {where}")
+            hint = f"If nothing of it is missed: rm .lattice/{where}"
+            yield Finding("empty_log", "warning", said, None, where, hint=hint)
         elif (older := whole.setdefault(resource.name, resource)) is not resource:
             said = f"{resource_id} and {older.id} are both called {resource.name!r}: two branches made it"
             hint = f"{older.id}, the older, is the one that is held; the log of the other stays"

@@ -46,10 +46,12 @@ class Log(Record):
 def read_log(data: bytes, path: StrPath, stream: str, *, base: int = 0, acknowledged: int = 0) -> Log:
     """The events in `data`, the bytes of the log from `base` to its end.
 
-    `acknowledged` is the length that a snapshot says was synced: what is torn before it is damage.
-    A log that is shorter and whole is not: git went back to an older commit.
+    `acknowledged` is the length that a snapshot says was synced: what is torn before it is damage, and so is
+    a log that is empty. One that is shorter and whole is not: git went back to an older commit.
     Raises LogDamaged naming the file and the line.
     """
+    if acknowledged and not data and not base:
+        raise _damaged(path, 1, f"it is empty, and {acknowledged} bytes of it were acknowledged")
     events: list[Event] = []
     starts: list[int] = []
     end, completes = _split(data, path, stream, base, events, starts)

@@ -119,7 +119,7 @@ def read(stream: Stream, since: str | None = None, having: str | None = None) ->
         return None
     try:
         log = read_log(data, stream.file, stream.id)
-        if log.torn:  # Whether that much was acknowledged, the snapshot knows.
+        if log.torn or not data:  # Whether more was acknowledged, the snapshot knows.
             cached = snapshot.read(stream.snapshot_file)
             log = read_log(data, stream.file, stream.id, acknowledged=cached.log_size if cached else 0)
         return stream.replace(data=data, log=log, task=_replayed(log))
