@@ -144,3 +144,32 @@ def test_reviewers_are_scored(reviewed: CommandLine) -> None:
     )
     assert "m-1" in reviewed("review", "stats", "LAT-1", "--by", "model").out
     assert reviewed("review", "stats", "--quiet").out.splitlines() == ["Reader"]
+
+
+def test_the_history_of_a_review_is_told_in_words(reviewed: CommandLine) -> None:
+    reviewed("review", "fix", "LAT-1", "F1", "--note", "spelled")
+    reviewed("review", "waive", "LAT-1", "F2", "--reason", "one thread", "--wrong")
+    page = reviewed("show", "LAT-1").out
+    assert "not_ready: 2 new  by agent:review-bot" in page
+    assert "finding_waived  F2 as wrong: one thread  by human:ann\n" in page
+    fixed = next(line for line in page.splitlines() if "finding_fixed" in line)
+    assert fixed.endswith(": spelled  by human:ann")
+    assert "{" not in page
+
+
+def test_the_history_of_links_and_talk_is_told_in_words(cli: CommandLine) -> None:
+    other = cli("create", "Second", "--json").data["id"]
+    cli("link", "LAT-1", "blocks", "LAT-2")
+    cli("branch-link", "LAT-1", "topic")
+    said = cli("comment", "LAT-1", "Teh", "--json").data["last_event_id"]
+    cli("comment-edit", "LAT-1", said, "The")
+    cli("react", "LAT-1", said, "heart")
+    page = cli("show", "LAT-1").out
+    for told in (
+        f"relationship_added  blocks {other}",
+        "branch_linked  topic",
+        'comment_edited  "The"',
+        f"heart on {said}",
+    ):
+        assert told in page
+    assert "{" not in page

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 from lattice.cli.render import Terminal, cut, line
 from lattice.core import events as ev
 from lattice.core.actors import Actor, actor_text
 from lattice.core.codec import body_data
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 BODY_COLUMNS = 100
 
@@ -20,7 +25,7 @@ def described(event: ev.Event, terminal: Terminal, *, full: bool) -> str:
     """When, what, and by whom; with `full`, all of the event's data as JSON."""
     said = json.dumps(body_data(event.body), sort_keys=True, ensure_ascii=False) if full else summary(event.body)
     parts = [terminal.when(event.ts).ljust(WHEN_COLUMNS), event.type, said, f"by {actor_text(event.actor)}"]
-    if event.provenance and event.provenance.get("reason"):
+    if event.provenance and event.provenance.get("reason") and not said.endswith(f": {event.provenance['reason']}"):
         parts.append(f"because: {event.provenance['reason']}")
     return "  ".join(line(part) for part in parts if part)
 
@@ -67,7 +72,38 @@ def _of_run(body: ev.TaskEvent) -> str:
 
 
 def _data(body: ev.TaskEvent | ev.Foreign) -> str:
-    return _short(_value(body_data(body) or None))
+    form = _FORMS.get(body.kind) if isinstance(body, ev.TaskEvent) else None
+    data = body_data(body)
+    return _short(form(data) if form is not None else _value(data or None))
+
+
+def _review(data: Mapping[str, Any]) -> str:
+    seen = Counter([str(found["seen"]) for found in data["findings"]])
+    told = ", ".join(f"{count} {how}" for how, count in seen.items()) or "no findings"
+    return f"{data['review_id']} {data['verdict'] or 'without a verdict'}: {told}"
+
+
+def _finding(data: Mapping[str, Any]) -> str:
+    said = data.get("reason") or data.get("note")
+    where = f" in {data['commit_sha'][:12]}" if data.get("commit_sha") else ""
+    return f"F{data['finding']}{where}{' as wrong' if data.get('wrong') else ''}" + (f": {said}" if said else "")
+
+
+_FORMS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "comment_edited": lambda data: _quoted(data["body"]),
+    "reaction_added": lambda data: f"{data['emoji']} on {data['comment_id']}",
+    "reaction_removed": lambda data: f"{data['emoji']} on {data['comment_id']}",
+    "relationship_added": lambda data: f"{data['type']} {data['target_task_id']}",
+    "relationship_removed": lambda data: f"{data['type']} {data['target_task_id']}",
+    "branch_linked": lambda data: str(data["branch"]),
+    "branch_unlinked": lambda data: str(data["branch"]),
+    "review_recorded": _review,
+    "finding_fixed": _finding,
+    "finding_waived": _finding,
+    "finding_verified": _finding,
+    "finding_reopened": _finding,
+}
+"""By kind, as the classes of some are in a module that the hot commands do without."""
 
 
 def _actor(actor: Actor | None) -> str:
