@@ -272,6 +272,11 @@ def choices(valid: Sequence[str]) -> str:
     return ", ".join(valid)
 
 
+def reason(refused: OSError | ValueError) -> str:
+    """What the system said, without the number and the path, which the one who tells of it has named."""
+    return getattr(refused, "strerror", None) or str(refused)
+
+
 def nearest(word: str, valid: Sequence[str], cutoff: float = 0.6) -> str | None:
     """The valid choice that `word` was most likely meant to be, or None. `cutoff` is how alike they are, up to 1."""
     import difflib  # only errors pay for it

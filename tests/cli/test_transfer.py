@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 
 import pytest
 
@@ -71,3 +73,33 @@ def test_stats_and_weather(cli: CommandLine) -> None:
     assert ["LAT-2", "LAT-1"] == [task["id"] for task in cli("weather", "--json").data["up_next"]]
     assert "evil \\\\ \\[x\\](y) \\`z\\`" in cli("weather", "--markdown").out
     assert 2 == cli("weather", "--markdown", "--json").status
+
+
+def test_an_export_takes_the_place_of_files_alone(cli: CommandLine) -> None:
+    os.mkfifo(cli.folder / "pipe")
+    for name in ("pipe", "."):
+        refused = cli("export", "--to", "csv", name, "--replace", "--json")
+        assert (1, "VALIDATION_ERROR") == (refused.status, refused.error["code"])
+    assert stat.S_ISFIFO((cli.folder / "pipe").stat().st_mode)
+
+
+def test_an_export_to_a_link_is_where_it_leads_to(cli: CommandLine) -> None:
+    (cli.folder / "link.csv").symlink_to("led.csv")
+    assert 0 == cli("export", "--to", "csv", "link.csv").status
+    assert (cli.folder / "link.csv").is_symlink()
+    assert (cli.folder / "led.csv").read_text().startswith("id,short_id,title")
+
+
+def test_a_folder_that_is_not_there_is_not_said_to_be_something_else(cli: CommandLine) -> None:
+    refused = cli("export", "--to", "csv", "no/such.csv", "--json").error
+    assert (f"There is no folder '{cli.folder}/no'.", f"mkdir -p {cli.folder}/no") == (
+        refused["message"],
+        refused["hint"],
+    )
+
+
+@pytest.mark.parametrize("words", [("import", "--from", "csv", "."), ("review", "import", ".", "--task", "LAT-1")])
+def test_a_folder_in_place_of_a_file_is_said_once(cli: CommandLine, words: tuple[str, ...]) -> None:
+    refused = cli(*words, "--json").error
+    assert f"'{cli.folder}' cannot be read: Is a directory." == refused["message"]
+    assert refused["hint"]

@@ -13,7 +13,7 @@ from lattice.commands.formats import board_json, csv_table, markdown
 from lattice.core.progress import Progress, told
 from lattice.core.record import Record
 from lattice.core.stats import History
-from lattice.errors import Conflict, StorageError
+from lattice.errors import Conflict, StorageError, ValidationError
 from lattice.store.files import disk
 
 
@@ -52,13 +52,20 @@ WRITERS: Mapping[str, Writer] = {"json": _json, "csv": _csv, "markdown": _markdo
 
 
 def save(export: Export, path: Path, *, replace: bool) -> None:
-    """Write the text to a file, whole or not at all. Raises Conflict where one is there, StorageError."""
+    """Write the text to a file, whole or not at all; a link stays, and what it leads to is written.
+
+    Raises Conflict where a file is there, ValidationError where something else is, StorageError.
+    """
+    if path.exists() and not path.is_file():  # A rename would put a file in the place of a pipe, or of /dev/null.
+        raise ValidationError(
+            f"{str(path)[:200]!r} is not a file.", hint="Name one; a pipe or a device takes it so: … - > PATH"
+        )
     if path.exists() and not replace:
         raise Conflict(f"{str(path)[:200]!r} is there already.", hint="Choose another name, or add --replace.")
     try:
-        if not path.parent.is_dir():
-            raise NotADirectoryError(20, os.strerror(20), str(path.parent))
-        disk.replace(path, export.text.encode("utf-8", "backslashreplace"), durable=True)
+        if not path.parent.exists():
+            raise StorageError(f"There is no folder {str(path.parent)[:200]!r}.", hint=f"mkdir -p {path.parent}")
+        disk.replace(Path(os.path.realpath(path)), export.text.encode("utf-8", "backslashreplace"), durable=True)
     except OSError as refused:
         raise StorageError(
             f"{str(path)[:200]!r} could not be written: {refused.strerror}.", hint=f"ls -ld {path.parent}"

@@ -9,7 +9,7 @@ from lattice.core.reviews.formats import reader
 from lattice.core.reviews.formats.account import Reading
 from lattice.core.reviews.model import Reviewer
 from lattice.core.text import check_line
-from lattice.errors import NotFound, ValidationError
+from lattice.errors import NotFound, ValidationError, reason
 
 NAME_CHARS_MAX = 200
 
@@ -43,5 +43,5 @@ def read_report(path: Path) -> bytes:
         raise NotFound(f"There is no {shown!r} to import.", hint="Check the path: ls -l; - is standard input") from None
     except (OSError, ValueError) as off:
         raise ValidationError(
-            f"{shown!r} cannot be read: {off}", hint="Give a file, or - for standard input."
+            f"{shown!r} cannot be read: {reason(off)}.", hint="Give a file, or - for standard input."
         ) from None

@@ -16,7 +16,7 @@ from typing import Any
 
 from lattice.core.actors import parse_actor
 from lattice.core.record import Record
-from lattice.errors import InvalidActor, NotFound, ValidationError
+from lattice.errors import InvalidActor, NotFound, ValidationError, reason
 
 FILE_BYTES_MAX = 256 << 20
 
@@ -99,7 +99,9 @@ def read_file(path: Path) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"There is no {str(path)[:200]!r} to import.", hint="Check the path: ls -l") from None
     except (OSError, ValueError) as off:
-        raise ValidationError(f"{str(path)[:200]!r} cannot be read: {off}") from None
+        raise ValidationError(
+            f"{str(path)[:200]!r} cannot be read: {reason(off)}.", hint="Give a file; lattice import --help"
+        ) from None
 
 
 def decoded(data: bytes, path: Path) -> str:
