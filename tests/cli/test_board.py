@@ -45,9 +45,30 @@ def test_init_tells_the_next_step(outside: CommandLine) -> None:
 
 def test_init_leaves_a_board_as_it_is(cli: CommandLine) -> None:
     before = cli.tree()
-    assert (0, "Lattice already initialized in .lattice/\n", "") == cli("init", "--project-code", "NEW")
+    assert (0, "Lattice already initialized in .lattice/\n", "") == cli("init", "--project-code", "lat")
+    again = cli("init", "--project-code", "NEW", "--actor", "human:ann", "--model", "m1")
+    assert (0, "Lattice already initialized in .lattice/\n") == (again.status, again.out)
+    assert "Warning: The board stays as it is: --project-code, --model changed nothing." in again.err
     assert (False, "LAT") == tuple(cli("init", "--json").data[key] for key in ("created", "project_code"))
     assert before == cli.tree()
+
+
+def test_init_says_that_it_hides_a_board_above(cli: CommandLine) -> None:
+    (cli.folder / "part").mkdir()
+    made = cli("init", "--path", "part", "--project-code", "PT")
+    assert 0 == made.status
+    assert f"Warning: There is a board in {cli.folder} too; in this folder and below" in made.err
+
+
+def test_init_says_what_stands_in_its_way(outside: CommandLine) -> None:
+    (outside.folder / ".lattice").symlink_to("nowhere")
+    refused = outside("init")
+    assert 1 == refused.status
+    assert f"Hint: See what is there: ls -ld {outside.folder}/.lattice" in refused.err
+
+
+def test_a_board_without_a_code_says_what_that_means(outside: CommandLine) -> None:
+    assert "Project code: none, so that tasks get no short ids\n" in outside("init", "--project-code", "").out
 
 
 def test_init_keeps_what_it_was_told(outside: CommandLine) -> None:

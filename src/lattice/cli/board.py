@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lattice.cli.arguments import Answer, Command, Context, Parser
@@ -15,7 +15,7 @@ from lattice.commands.board import FOLDER
 from lattice.core.actors import parse_actor
 from lattice.core.config import Config
 from lattice.core.ids import parse_project_code
-from lattice.errors import Interrupted, LatticeError
+from lattice.errors import Interrupted, LatticeError, choices
 
 DEFAULT_CODE = "LAT"
 
@@ -58,7 +58,9 @@ class Init(Command):
         exists = (root / FOLDER / "config.json").exists()
         if untold and not exists and not args.json and not args.quiet and _can_ask():
             given |= _ask(given["project_code"], context)
+        above = next((str(up) for up in root.resolve().parents if (up / FOLDER / "config.json").exists()), None)
         config, made = init.Init(path=root, heartbeat=args.heartbeat, **given).run()
+        warnings = _unheard(args, config, flags) if not made else _hidden(above) if above is not None else ()
         told = [_tell(root, agent) for agent in ("claude", "agents") if getattr(args, f"setup_{agent}")]
         return Answer(
             data=lambda: {
@@ -77,7 +79,27 @@ class Init(Command):
                 ]
             ),
             quiet=config.instance_id,
+            warnings=warnings,
         )
+
+
+def _unheard(args: argparse.Namespace, config: Config, flags: Sequence[str]) -> tuple[str, ...]:
+    """What was asked of a board that was there, and is not so: an init changes nothing on it."""
+    there = {"actor": config.default_actor, "project_code": config.project_code}
+    asked = {name: getattr(args, name) for name in flags if getattr(args, name) is not None}
+    names = [
+        name for name, value in asked.items() if value.upper() != str(there.get(name, config.raw.get(name))).upper()
+    ]
+    told = choices([f"--{name.replace('_', '-')}" for name in names])
+    return (
+        (f"The board stays as it is: {told} changed nothing. Its settings stand in {FOLDER}/config.json.",)
+        if names
+        else ()
+    )
+
+
+def _hidden(above: str) -> tuple[str, ...]:
+    return (f"There is a board in {line(above)} too; in this folder and below, this new one is used.",)
 
 
 def _tell(root: Path, agent: str) -> str:
@@ -99,7 +121,7 @@ def _said(config: Config) -> str:
     return "\n".join(
         [
             f"Board made in {FOLDER}/",
-            f"Project code: {config.short_id_prefix}",
+            f"Project code: {config.short_id_prefix or 'none, so that tasks get no short ids'}",
             f"Default actor: {line(config.default_actor or 'none')}",
             "",
             f'Next: lattice create "Your first task"{actor}',

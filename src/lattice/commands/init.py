@@ -87,7 +87,8 @@ class Init(Record):
             text = json.dumps(settings, sort_keys=True, indent=2) + "\n"
             disk.replace(folder / "config.json", text.encode(), durable=True)
         except OSError as refused:
-            raise StorageError(f"The board could not be made in {folder}: {refused.strerror}.") from refused
+            said = f"The board could not be made in {folder}: {refused.strerror}."
+            raise StorageError(said, hint=f"See what is there: ls -ld {folder}") from refused
         return read_config(self.path), True
 
     def _settings(self) -> dict[str, Any]:
