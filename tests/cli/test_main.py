@@ -97,7 +97,7 @@ def test_an_unknown_option_is_answered_with_the_nearest(cli: CommandLine) -> Non
     ("words", "message"),
     [
         (("show",), "The following arguments are required: TASK."),
-        (("show", "LAT-1", "LAT-2"), "Unrecognized arguments: LAT-2."),
+        (("show", "LAT-1", "LAT-2"), "Unrecognized arguments: 'LAT-2'."),
         (("show", "LAT-1", "--full", "--compact"), "--full and --compact exclude each other."),
         (("list", "--limit", "0"), "Argument --limit: '0' is not a whole number from 1."),
         (("list", "--limit"), "--limit needs a value."),

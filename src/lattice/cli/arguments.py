@@ -136,7 +136,13 @@ class Parser(argparse.ArgumentParser):
         """The arguments in `words`. Raises UsageError."""
         options, rest = self._sorted(words)
         dashes = ["--"] if any(word.startswith("-") for word in rest) else []
-        return self.parse_args([*options, *dashes, *rest])
+        args, beyond = self.parse_known_args([*options, *dashes, *rest])
+        if beyond:  # Each in quotes, so that an empty one is seen, and no longer than a line holds.
+            raise UsageError(
+                f"Unrecognized arguments: {choices([repr(word[:80]) for word in beyond[:9]])}.",
+                hint=f"{self.prog} --help",
+            )
+        return args
 
     def _sorted(self, words: Sequence[str]) -> tuple[list[str], list[str]]:
         """Options, each with its value in one word; and the arguments."""

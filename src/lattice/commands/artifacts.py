@@ -100,8 +100,12 @@ class Attach(Record):
             )
         if self.inline is not None:
             text = check_prose(self.inline, "inline text").encode()
+            if not text.strip():
+                raise ValidationError("The inline text is empty.", hint='Write it: --inline "…"')
             return Payload(text, ".md", "text/markdown"), "note", "inline attachment", {}
         source = self.source or ""
+        if not source:  # As a path it would be this folder.
+            raise ValidationError("The source is empty.", hint="Attach a file, or a URL.")
         if _URL.match(source):
             url = check_line(source, "URL", chars_max=4_000)
             return None, "reference", url[:1_000], {"url": url}

@@ -137,10 +137,14 @@ class Update(Record):
                 "No field=value pairs provided.", hint=f"Fields: {choices(UPDATABLE)}, custom_fields.NAME."
             )
         events: list[FieldUpdated] = []
+        given: set[str] = set()
         for pair in self.pairs:
             field, equals, text = pair.partition("=")
             if not equals:
                 raise ValidationError(f"Invalid field=value pair: {pair[:80]!r}.", hint="Write title='New title'.")
+            if field in given:  # Only one can stand; which one was meant, nobody knows.
+                raise ValidationError(f"{field[:80]!r} is given twice.", hint=f"Give it once: {field[:80]}=VALUE")
+            given.add(field)
             old, new = _old_value(task, field), _new_value(field, text, config)
             if old != new and not (field == "tags" and tuple(old or ()) == new):
                 events.append(FieldUpdated(field=field, from_=list(old or []) if field == "tags" else old, to=new))
