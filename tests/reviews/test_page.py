@@ -18,6 +18,7 @@ FINDINGS = (
     *("BM1", "BM2", "BM3", "BM4", "BM5"),
     *("BN1", "BN2", "BP"),
 )
+CODE = re.compile(r"`((?:\w+/)*\w+\.py)`")
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 
 
@@ -56,3 +57,9 @@ def test_every_test_named_after_a_finding_is_on_the_page() -> None:
         path = f"tests/reviews/test_review_{letter}.py"
         missing = [name for name in functions(path) if name.startswith("test_") and f"{path}::{name}" not in text]
         assert [] == missing
+
+
+def test_every_file_of_the_code_that_the_page_names_exists() -> None:
+    named = set(CODE.findall(PAGE.read_text(encoding="utf-8"))) - {"tests/reviews/test_page.py"}
+    assert "workers/supervisor.py" in named
+    assert [] == sorted(path for path in named if not (ROOT / "src" / "lattice" / path).is_file())
