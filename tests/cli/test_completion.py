@@ -47,6 +47,8 @@ CASES = [
     (("create", "x", "--description", "LAT", "--priority", "h"), {"high"}),
     (("create", "x", "--type", "b"), {"bug"}),
     (("link", "LAT-1", "dep"), {"depends_on"}),
+    (("export", "--to", "m"), {"markdown"}),
+    (("import", "--from", "g"), {"github"}),
     (("review", "fix", "LAT-1", "F"), {"F1", "F2"}),
     (("review", "waive", "LAT-1", "--wrong", "F2"), {"F2"}),
     (("review", "fix", "LAT-2", "F"), set()),

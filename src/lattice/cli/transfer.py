@@ -11,7 +11,7 @@ from lattice.cli.progress import progress
 from lattice.cli.render import Terminal, line, table
 from lattice.commands import exports, imports
 from lattice.commands.imports import FORMATS, IN_PLACE, NAMED_MAX, Outcome, Report, Verified
-from lattice.errors import UsageError, choices, nearest
+from lattice.errors import choices
 
 WROTE = {"created": "created", "extended": "continued", "unchanged": "unchanged", "diverged": "left as they are here"}
 WOULD = {
@@ -43,12 +43,13 @@ class Import(Command):
 
     def arguments(self, parser: Parser) -> None:
         parser.add_argument("path", metavar="PATH", help="the file or the folder to import")
-        parser.add_argument("--from", dest="format", metavar="FORMAT", required=True, help=choices(FORMATS))
+        parser.add_argument(
+            "--from", dest="format", metavar="FORMAT", choices=FORMATS, required=True, help=choices(FORMATS)
+        )
         parser.add_argument("--dry-run", action="store_true", help="say what would be made, and change nothing")
         parser.add_argument("--skip-malformed", action="store_true", help="leave out the records that cannot be read")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
-        _check(args.format, FORMATS, "import")
         path = context.folder / args.path
         if args.format == IN_PLACE:
             with progress(args, "tasks") as tell:
@@ -77,13 +78,13 @@ class Export(Command):
 
     def arguments(self, parser: Parser) -> None:
         parser.add_argument("path", metavar="PATH", nargs="?", default="-", help="a file, or - for standard output")
+        formats = tuple(exports.WRITERS)
         parser.add_argument(
-            "--to", dest="format", metavar="FORMAT", required=True, help=choices(tuple(exports.WRITERS))
+            "--to", dest="format", metavar="FORMAT", choices=formats, required=True, help=choices(formats)
         )
         parser.add_argument("--replace", action="store_true", help="write over a file that is there")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
-        _check(args.format, tuple(exports.WRITERS), "export")
         with progress(args, "tasks") as tell:
             export = exports.WRITERS[args.format](context.board, tell)
         left_out = f"Left out: {line(choices(export.left_out))}." if export.left_out else ""
@@ -101,15 +102,6 @@ class Export(Command):
             text=lambda _: f"Exported {_tasks(export.tasks)} to {line(args.path)}",
             quiet=args.path,
             warnings=(left_out,) if left_out else (),
-        )
-
-
-def _check(given: str, valid: Sequence[str], what: str) -> None:
-    if given not in valid:
-        meant = nearest(given, valid)
-        raise UsageError(
-            f"Unknown format: {given[:80]!r}. Formats: {choices(valid)}.",
-            hint=f"Did you mean {meant}?" if meant else f"lattice {what} --help",
         )
 
 
