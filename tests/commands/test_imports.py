@@ -281,3 +281,12 @@ def test_markdown_shows_hostile_text_as_text(board: Board) -> None:
     assert "<" not in text.replace("\\<", "")
     assert "](" not in text.replace("\\](", "")
     assert "\x1b" not in text
+
+
+def test_a_table_without_times_keeps_its_order(board: Board, tmp_path: Path) -> None:
+    titles = [f"Row {number}" for number in range(40)]
+    source = tmp_path / "t.csv"
+    source.write_text("\n".join(["title", *titles]))
+    take(board, "csv", source)
+    assert titles == [task.title for task in sorted(board.store.tasks(archived=False), key=lambda task: task.id)]
+    assert 40 == take(reopened(board), "csv", source).count("unchanged")

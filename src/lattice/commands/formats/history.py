@@ -1,6 +1,7 @@
 """The history that a task of another tool would have had here: pure but for the ids it is given.
 
-Every id follows from the source alone: the time of what it stands for, and a digest of its name.
+An id follows from the source alone: the time of what it stands for, and a digest of its name. Where the source has no
+time of a task, it is the import's, and the place at the source.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from lattice.ledger import Signature, timestamp
 
 TAG_CHARS_MAX = 100
 NAME_CHARS_MAX = 100
+_UNDATED_BITS = 56  # of the 80 of an id's chance; the others count
 
 
 class Moment(Record):
@@ -55,11 +57,15 @@ class Writer:
         self.by = by
         self.account = account
         self.now_ms = board.ledger.source.now_ms()
+        self._undated = 0
 
     def task_id(self, item: Item) -> str:
         """The id of an item that was not imported before."""
-        created_ms = item.created_ms if item.created_ms is not None else self.now_ms
-        return f"task_{ulid(min(created_ms, self.now_ms), self._chance(item, 'task'))}"
+        chance = self._chance(item, "task")
+        if item.created_ms is None:  # All of these begin now: their order at the source is the order of their ids.
+            self._undated += 1
+            return f"task_{ulid(self.now_ms, self._undated << _UNDATED_BITS | chance % (1 << _UNDATED_BITS))}"
+        return f"task_{ulid(min(item.created_ms, self.now_ms), chance)}"
 
     def history(self, item: Item, ids: Mapping[str, str]) -> list[Event]:
         """The events of an item; `ids` are the tasks of all keys of the source."""
