@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from lattice.commands.board import Board
 from lattice.commands.doctor import Repair, examine, rebuild_all
 from lattice.commands.tasks import ChangeStatus, Comment, CreateTask, RecordEvent, Update, change
 from lattice.core.task import Task
+from lattice.errors import LogDamaged
 from tests.conftest import ANN, git, make_board, reopened
 
 
@@ -184,3 +186,24 @@ def test_a_fresh_clone_has_nothing_to_mend(shared: Board, tmp_path_factory: pyte
     to = tmp_path_factory.mktemp("clone")
     git(to, "clone", "--quiet", str(shared.root), "copy")
     assert [] == findings(Board(to / "copy", shared.config))
+
+
+def test_a_merge_that_git_left_to_a_person_says_how_to_end_it(shared: Board) -> None:
+    (shared.folder / ".gitattributes").unlink()  # as where a code host merges, which does not know of merge=union
+    commit(shared)
+    theirs = switch(shared, "--create", "theirs")
+    change(theirs, "LAT-1", Comment("theirs"), ANN)
+    commit(theirs)
+    ours = switch(shared, "main")
+    change(ours, "LAT-1", Comment("ours"), ANN)
+    commit(ours)
+    with pytest.raises(subprocess.CalledProcessError):
+        git(shared.root, "merge", "--quiet", "--no-edit", "theirs")
+    with pytest.raises(LogDamaged, match="line 2: it is a mark of a merge") as left:
+        read(shared)
+    assert left.value.hint is not None
+    subprocess.run(["sh", "-c", left.value.hint[left.value.hint.index("sed ") :]], check=True)
+    task, kinds = read(shared)
+    assert ["task_created", "comment_added", "comment_added"] == kinds
+    assert 2 == task.comment_count
+    assert [] == [finding for finding in examine(reopened(shared)).findings if finding.level == "error"]

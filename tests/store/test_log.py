@@ -439,3 +439,14 @@ def test_a_log_that_was_emptied_is_damage_where_its_snapshot_knows_better(small:
     snapshot_of(small).unlink()
     with pytest.raises(NotFound):  # a create that was killed before its first byte looks like this
         reopened(small).store.task(stream)
+
+
+def test_a_log_that_cannot_be_read_is_not_said_to_be_a_write(small: Board) -> None:
+    path = log_of(small)
+    path.unlink()
+    path.mkdir()
+    for ask in (reopened(small).store.task, reopened(small).store.history):
+        with pytest.raises(StorageError) as refused:
+            ask(path.stem)
+        assert f"{path.name} cannot be read: Is a directory." == refused.value.message
+        assert f"ls -l {path}" == refused.value.hint

@@ -14,7 +14,7 @@ from lattice.core.task import Task
 from lattice.errors import Archived, LatticeError, LogDamaged, NotFound, ValidationError
 from lattice.store.files import archive, changes, disk, numbers, snapshot
 from lattice.store.files.locks import locked
-from lattice.store.files.log import Log, read_log
+from lattice.store.files.log import Log, read_log, unreadable
 from lattice.store.files.snapshot import Snapshot
 from lattice.store.files.tail import FileTail, storage_error
 
@@ -283,11 +283,11 @@ class FileStore:
         except FileNotFoundError:
             raise
         except OSError as refused:
-            raise storage_error(path, refused) from refused
+            raise unreadable(path, refused) from refused
         try:
             yield descriptor
         except OSError as refused:
-            raise storage_error(path, refused) from refused
+            raise unreadable(path, refused) from refused
         finally:
             os.close(descriptor)
 

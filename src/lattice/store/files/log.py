@@ -16,10 +16,12 @@ from itertools import pairwise
 from lattice.core.codec import BadLine, chained, decode
 from lattice.core.events import Event
 from lattice.core.record import Record
-from lattice.errors import LogDamaged
+from lattice.errors import LogDamaged, StorageError
 from lattice.store.files.disk import StrPath
 
 _SECTOR = 512
+_OF_A_CONFLICT = (b"<<<<<<< ", b"||||||| ", b"=======", b">>>>>>> ")
+"""How the lines begin that git writes around what it could not merge: a merge without our `.gitattributes`."""
 
 
 class Log(Record):
@@ -85,6 +87,8 @@ def _split(
             if event.task_id != stream:
                 raise BadLine(f"it belongs to {event.task_id[:60]}")
         except BadLine as why:
+            if text.startswith(_OF_A_CONFLICT):
+                raise _conflict(path, len(events) + 1) from None
             if stop < 0:
                 _refuse_flipped_newline(text, path, len(events) + 1)
             elif stop != size - 1 or not _has_hole(text, base + start):
@@ -174,6 +178,25 @@ def _in_order_of_ids(events: Sequence[Event], starts: Sequence[int], path: StrPa
     # A custom event's id is its caller's choice and may be older than the task.
     ordered = sorted(seen.values(), key=lambda one: (one[0].type != "task_created", one[0].id))
     return [event for event, _ in ordered], [start for _, start in ordered]
+
+
+def _conflict(path: StrPath, number: int) -> LogDamaged:
+    # Between the marks are whole events of both sides, and all of them happened: their ids say in which order.
+    import shlex  # it imports `re`, and only damage pays for it
+
+    return LogDamaged(
+        f"{os.path.basename(path)}, line {number}: it is a mark of a merge that git left to you. Nothing was changed.",
+        hint=r"Keep the events of both sides, and take the marks out: sed -i -E '/^(<{7}|[|]{7}|={7}|>{7})/d' "
+        + shlex.quote(os.fspath(path)),
+        path=os.fspath(path),
+        line=number,
+    )
+
+
+def unreadable(path: StrPath, refused: OSError) -> StorageError:
+    """What a reader is told where the disk refused: it recorded nothing in any case."""
+    name = os.path.basename(path)
+    return StorageError(f"{name} cannot be read: {refused.strerror}.", hint=f"ls -l {os.fspath(path)}")
 
 
 def _damaged(path: StrPath, number: int, why: str) -> LogDamaged:

@@ -13,9 +13,9 @@ from lattice.core.events import evolve
 from lattice.core.ids import is_id, parse_short_id
 from lattice.core.record import Record
 from lattice.core.task import Task
-from lattice.errors import LatticeError, LogDamaged, StorageError, ValidationError
+from lattice.errors import LatticeError, LogDamaged, ValidationError
 from lattice.store.files import disk, snapshot
-from lattice.store.files.log import Log, read_log
+from lattice.store.files.log import Log, read_log, unreadable
 from lattice.store.files.tail import LIFECYCLE
 
 _TIME = re.compile(rb'"ts":"([0-9TZ:.+-]*)"')
@@ -109,7 +109,7 @@ def read(stream: Stream, since: str | None = None, having: str | None = None) ->
     try:
         data = disk.read(stream.file, follow=False)
     except OSError as refused:
-        return stream.replace(damage=_unreadable(stream.path, refused))
+        return stream.replace(damage=unreadable(stream.file, refused))
     if data is None:
         return None
     # Text may hold the name of a type as well: such a log is read for nothing.
@@ -197,10 +197,6 @@ def _replayed(log: Log) -> Task | None:
     for event in log.events:
         task = evolve(task, event)
     return task
-
-
-def _unreadable(path: Path, refused: OSError) -> StorageError:
-    return StorageError(f"{path.name} cannot be read: {refused.strerror}.", hint=f"ls -l {path}")
 
 
 def _names(folder: str) -> list[str]:
