@@ -12,7 +12,7 @@ from lattice.core.reviews.model import Check, Finding
 from lattice.workers.builtin.diffcheck.findings import ToolResult, finding
 from lattice.workers.builtin.diffcheck.process import Outcome
 from lattice.workers.builtin.diffcheck.settings import mypy_names_files
-from lattice.workers.builtin.diffcheck.tools import Project, find_tool, not_run, or_everything, run_tool
+from lattice.workers.builtin.diffcheck.tools import Project, broke_down, find_tool, not_run, or_everything, run_tool
 
 _MYPY_LINE = re.compile(r"^(?P<path>.+?):(?P<line>\d+):(?:\d+:)? error: (?P<words>.*?)(?:  \[(?P<code>[\w-]+)\])?$")
 _NOT_INSTALLED = frozenset({"import-not-found", "import-untyped"})
@@ -30,7 +30,7 @@ def run_ruff(project: Project, limit_s: float) -> ToolResult:
     def read(outcome: Outcome, check: Check) -> ToolResult:
         rows = _rows(outcome.stdout)
         if rows is None or outcome.exit_status not in (0, 1):
-            return not_run("ruff", f"it failed: {outcome.last_words()}", check.argv, check.duration_s)
+            return broke_down(check, outcome)
         findings = tuple(_ruff_findings(project, rows))
         return ToolResult(check.replace(detail=f"{len(findings)} findings"), findings)
 
@@ -84,7 +84,7 @@ def run_mypy(project: Project, limit_s: float) -> ToolResult:
     def read(outcome: Outcome, check: Check) -> ToolResult:
         errors = [match for line in outcome.stdout.split("\n") if (match := _MYPY_LINE.match(line))]
         if outcome.exit_status != 0 and not errors:
-            return not_run("mypy", f"it failed: {outcome.last_words()}", check.argv, check.duration_s)
+            return broke_down(check, outcome)
         findings = tuple(_mypy_findings(project, errors, sees_dependencies=tool.is_projects_own))
         detail = f"{len(errors)} errors, {len(findings)} of them about changed files"
         return ToolResult(check.replace(detail=detail), findings)

@@ -13,7 +13,15 @@ from lattice.core.reviews.model import Check, Finding
 from lattice.workers.builtin.diffcheck import paths
 from lattice.workers.builtin.diffcheck.findings import ToolResult, finding
 from lattice.workers.builtin.diffcheck.process import OUTPUT_BYTES_MAX, Outcome
-from lattice.workers.builtin.diffcheck.tools import Project, find_tool, not_run, or_everything, run_tool
+from lattice.workers.builtin.diffcheck.tools import (
+    Project,
+    broke_down,
+    find_tool,
+    not_run,
+    or_everything,
+    run_tool,
+    says_nothing,
+)
 
 _PLACE = re.compile(r"^(?P<path>[^\s:][^:\n]*):(?P<line>\d+): ", re.MULTILINE)
 _MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
@@ -37,18 +45,18 @@ def run_pytest(project: Project, limit_s: float) -> ToolResult:
     def read(outcome: Outcome, check: Check) -> ToolResult:
         cases = _failed_cases(report)
         if cases is None or outcome.exit_status not in (0, 1, 2, 5):
-            return not_run("pytest", f"it failed: {outcome.last_words()}", check.argv, check.duration_s)
+            return broke_down(check, outcome)
         if outcome.exit_status == 5:
-            return not_run("pytest", "it collected no test", check.argv, check.duration_s)
+            return says_nothing(check, "it collected no test")
         absent = sorted({name for _, text in cases if (name := _absent_dependency(project, text))})
         findings = tuple(
             _test_finding(project, case, text) for case, text in cases if not _absent_dependency(project, text)
         )
         if absent and not findings:
             reason = f"dependencies are not installed: {', '.join(absent)}"
-            return not_run("pytest", reason, check.argv, check.duration_s)
+            return says_nothing(check, reason)
         if outcome.exit_status != 0 and not findings:
-            return not_run("pytest", f"it failed: {outcome.last_words()}", check.argv, check.duration_s)
+            return broke_down(check, outcome)
         return ToolResult(check.replace(detail=f"{len(findings)} failures"), findings)
 
     return run_tool(project, "pytest", argv, limit_s, read)

@@ -100,6 +100,16 @@ def not_run(name: str, reason: str, argv: Sequence[str] = (), duration_s: float 
     return ToolResult(Check(name, "not_run", visible(reason), tuple(argv), duration_s))
 
 
+def says_nothing(check: Check, reason: str) -> ToolResult:
+    """Of a tool that was executed, and whose answer is not to be read."""
+    return not_run(check.name, reason, check.argv, check.duration_s)
+
+
+def broke_down(check: Check, outcome: Outcome) -> ToolResult:
+    """The same, of one that failed by itself."""
+    return says_nothing(check, f"it failed: {outcome.last_words()}")
+
+
 Read = Callable[[Outcome, Check], ToolResult]
 
 
