@@ -39,8 +39,8 @@ NEVER = frozenset({
     "lattice.core.run_events", "lattice.core.stats", "lattice.core.undo", "lattice.resource_ledger",
     "lattice.store.files.doctor", "lattice.store.files.rebuild", "lattice.store.files.resources",
     "lattice.store.files.scan", "lattice.store.memory", "lattice.store.protocol", "lattice.store.view",
-    "lattice.workers.guard", "lattice.workers.launch", "lattice.workers.preflight", "lattice.workers.processes.tree",
-    "lattice.workers.supervisor", "lattice.workers.worktrees.worktree",
+    "lattice.workers.guard", "lattice.workers.launch", "lattice.workers.preflight", "lattice.workers.processes.marks",
+    "lattice.workers.processes.tree", "lattice.workers.supervisor", "lattice.workers.worktrees.worktree",
 })  # fmt: skip
 """What none of them has a use for, on a board without hooks, resources and runs."""
 

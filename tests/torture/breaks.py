@@ -20,7 +20,7 @@ from lattice.store.files.snapshot import Snapshot, Text
 from lattice.store.files.tail import FileTail
 from lattice.workers import guard, lease, reconcile, supervisor
 from lattice.workers.ends import outcome, steps
-from lattice.workers.processes import tree as processes
+from lattice.workers.processes import pidfds
 from lattice.workers.queueing.sight import Memory, Seen
 from lattice.workers.runs import RunFolder, all_runs
 from lattice.workers.spec import RunSpec
@@ -166,7 +166,7 @@ def any_number_is_the_process() -> None:
         except ProcessLookupError:
             return None
 
-    put(processes, "_pin", pin)
+    put(pidfds, "pin", pin)
 
 
 BREAKS: dict[str, Callable[[], None]] = {

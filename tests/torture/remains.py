@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lattice.core.run import end_state
 from lattice.core.run_events import ProcessCompleted, ProcessFailed, ProcessRequested
-from lattice.workers.processes.tree import RUN_MARK
+from lattice.workers.processes.marks import RUN_MARK
 from lattice.workers.runs import all_runs, open_runs
 from lattice.workers.worktrees.salvage import SALVAGE_REFS
 from tests.torture.crew import TASKS, Crew

@@ -15,7 +15,7 @@ from lattice.core.run_events import ProcessCompleted, ProcessFailed, ProcessRequ
 from lattice.core.task import Task
 from lattice.errors import LatticeError
 from lattice.ledger import Signature
-from lattice.workers.processes.tree import marked
+from lattice.workers.processes.marks import marked
 from lattice.workers.runs import RunFolder, all_runs, open_runs
 from lattice.workers.worktrees import salvage, worktree
 from lattice.workers.worktrees.git import Repository

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lattice.workers import control, launch, preflight
 from lattice.workers.ends import overdue
-from lattice.workers.processes import tree as processes
+from lattice.workers.processes import marks, pidfds, tree
 from lattice.workers.processes.table import descendants, start_time
 from lattice.workers.runs import open_runs
 from tests.torture.arena import Finding, forked
@@ -90,22 +90,22 @@ def main(case: str, folder: Path) -> list[str]:
 
 def _pinned_late(case: str, stage: Stage) -> None:
     """The victim is replaced after the scan that found it, and before it is pinned."""
-    victim = _sleeper({processes.RUN_MARK: _RUN})
-    pin = processes._pin
+    victim = _sleeper({marks.RUN_MARK: _RUN})
+    pin = pidfds.pin
 
     def late(pid: int, started: int) -> int | None:
         if pid == victim and not stage.strangers:
             stage.replace(victim)
         return pin(pid, started)
 
-    put(processes, "_pin", late)
+    put(pidfds, "pin", late)
     if case == "signal_tree":
-        processes.signal_tree(os.getpid(), signal.SIGKILL)
+        tree.signal_tree(os.getpid(), signal.SIGKILL)
     elif case == "kill_marked":
-        processes.kill_marked(_RUN)
+        marks.kill_marked(_RUN)
     else:
         with contextlib.suppress(TimeoutError):  # The stranger is our child here, and sweep ends those in the end.
-            processes._kill_below(os.getpid(), time.monotonic() + 1)
+            tree._kill_below(os.getpid(), time.monotonic() + 1)
 
 
 def _overdue(site: Site, stage: Stage) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from lattice.workers.processes.marks import RUN_MARK
 from lattice.workers.processes.table import descendants, parent_of
-from lattice.workers.processes.tree import RUN_MARK
 from lattice.workers.runs import open_runs
 
 _GUARD = b"lattice.workers.guard"

@@ -23,7 +23,7 @@ from lattice.core.events import Event
 from lattice.ledger import Signature
 from lattice.workers import launch, preflight
 from lattice.workers.overview import find
-from lattice.workers.processes.tree import kill_marked, marked
+from lattice.workers.processes.marks import kill_marked, marked
 from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder, all_runs
 from lattice.workers.worktrees.git import Repository

@@ -12,7 +12,7 @@ from lattice.errors import UsageError
 from lattice.workers.external import agent as external
 from lattice.workers.external import end as external_end
 from lattice.workers.external.agent import Said
-from lattice.workers.processes.tree import RUN_MARK
+from lattice.workers.processes.marks import RUN_MARK
 
 
 class WorkerStart(Command):

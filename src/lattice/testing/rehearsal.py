@@ -28,7 +28,7 @@ from lattice.testing.engines.obedience import ORDER
 from lattice.workers import control, launch, preflight
 from lattice.workers.definitions.agents import is_agent
 from lattice.workers.definitions.definition import Definition
-from lattice.workers.processes.tree import kill_marked, marked
+from lattice.workers.processes.marks import kill_marked, marked
 from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
 from lattice.workers.worktrees.git import git

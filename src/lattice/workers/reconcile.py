@@ -24,7 +24,7 @@ from lattice.workers.ends.outcome import Outcome, outcome_of
 from lattice.workers.ends.outputs import owed_of
 from lattice.workers.ends.recording import certify, record_end
 from lattice.workers.ends.reported import claim_of, result_of
-from lattice.workers.processes.tree import kill_marked
+from lattice.workers.processes.marks import kill_marked
 from lattice.workers.runs import RunFolder, host_name
 from lattice.workers.spec import RunSpec
 from lattice.workers.worktrees.takedown import remove_worktree, rescue

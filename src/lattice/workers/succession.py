@@ -21,8 +21,9 @@ from lattice.commands.board import Board
 from lattice.commands.hooks import IN_HOOK
 from lattice.core.record import Record
 from lattice.workers import handover
+from lattice.workers.processes.marks import RUN_MARK
 from lattice.workers.processes.title import replace_word
-from lattice.workers.processes.tree import RUN_MARK, signal_tree
+from lattice.workers.processes.tree import signal_tree
 from lattice.workers.runs import RunFolder
 
 TYPE_CHECKING = False

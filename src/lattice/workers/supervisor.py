@@ -29,7 +29,8 @@ from lattice.workers.ends.recording import certify, record_end
 from lattice.workers.ends.reported import claim_of, file_result_of
 from lattice.workers.processes import engine as engine_process
 from lattice.workers.processes.engine import EngineProcess
-from lattice.workers.processes.tree import RUN_MARK, become_subreaper, sweep
+from lattice.workers.processes.marks import RUN_MARK
+from lattice.workers.processes.tree import become_subreaper, sweep
 from lattice.workers.queueing.queue import deadline_of
 from lattice.workers.runs import RunFolder
 from lattice.workers.spec import RunSpec

@@ -14,7 +14,7 @@ import pytest
 from lattice.testing.engines import behave, install
 from lattice.workers import launch, preflight
 from lattice.workers.overview import on_this_machine
-from lattice.workers.processes.tree import marked
+from lattice.workers.processes.marks import marked
 from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder, all_runs
 from tests.conftest import git

@@ -17,7 +17,7 @@ from lattice.commands.tasks import CreateTask
 from lattice.core.run_events import ProcessRequested
 from lattice.errors import NotTrusted
 from lattice.workers.definitions import catalogue, trust
-from lattice.workers.processes import tree as processes
+from lattice.workers.processes import marks
 from lattice.workers.runs import RunFolder
 from tests.conftest import git
 from tests.workers.conftest import ANN, Bench, eventually
@@ -160,7 +160,7 @@ def test_nothing_starts_from_inside_a_run_or_a_hook(bench: Bench, name: str) -> 
 
 
 def test_the_names_of_what_is_inside_are_those_that_are_set() -> None:
-    assert {processes.RUN_MARK, hooks.IN_HOOK} == set(firing.INSIDE)
+    assert {marks.RUN_MARK, hooks.IN_HOOK} == set(firing.INSIDE)
 
 
 def test_a_worker_that_moves_its_own_task_starts_no_circle(bench: Bench) -> None:

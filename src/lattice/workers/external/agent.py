@@ -21,7 +21,7 @@ from lattice.workers import launch, overview
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.file import is_worker_name
 from lattice.workers.external.lapse import seconds_of
-from lattice.workers.processes.tree import RUN_MARK
+from lattice.workers.processes.marks import RUN_MARK
 from lattice.workers.run_view import RunView
 from lattice.workers.runs import host_name
 from lattice.workers.worktrees.git import Repository

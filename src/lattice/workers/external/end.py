@@ -21,7 +21,7 @@ from lattice.store.files import disk
 from lattice.workers import overview, run_view
 from lattice.workers.external.agent import Said, fenced, stop_reason, supervised
 from lattice.workers.external.lapse import seconds_of
-from lattice.workers.processes.tree import RUN_MARK
+from lattice.workers.processes.marks import RUN_MARK
 from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
 

@@ -31,7 +31,7 @@ from lattice.store.files import disk
 from lattice.store.files.locks import WAIT_S, locked
 from lattice.workers import lease
 from lattice.workers.handover import environment_of, note_end, start_guard
-from lattice.workers.processes.tree import RUN_MARK
+from lattice.workers.processes.marks import RUN_MARK
 from lattice.workers.queueing.purse import Purse
 from lattice.workers.queueing.sight import Memory, Seen, waiting_of
 from lattice.workers.queueing.turns import Limits, Waiting, choose

@@ -29,7 +29,7 @@ from lattice.workers.budgets import shared
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.definition import Definition
 from lattice.workers.definitions.teams import SUMMARY_FILE, TeamRules
-from lattice.workers.processes.tree import RUN_MARK
+from lattice.workers.processes.marks import RUN_MARK
 from lattice.workers.reviews.anchoring import anchored
 from lattice.workers.runs import RunFolder
 from lattice.workers.spec import RunSpec
