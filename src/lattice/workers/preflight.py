@@ -23,7 +23,7 @@ from lattice.workers.definitions.definition import Definition, expand
 from lattice.workers.environment import child_environment
 from lattice.workers.runs import RunFolder, host_name
 from lattice.workers.spec import RunSpec
-from lattice.workers.worktrees import planning
+from lattice.workers.worktrees import planning, worktree
 from lattice.workers.worktrees.git import Repository
 from lattice.workers.worktrees.preparation_spec import Preparation
 from lattice.workers.worktrees.span import base_of, head_of
@@ -143,6 +143,8 @@ def _site(asked: _Asked, request: Request) -> _Site:
             f"{definition.name} works in a git worktree, and {asked.board.root} is not in a git repository.",
             hint='git init, or "worktree": false in the definition',
         )
+    if definition.worktree and repo is not None:
+        worktree.check_writable(repo)
     head = head_of(repo, asked.task, request.commit) if repo else None
     base = base_of(repo, head, base=request.base, against=definition.base) if repo and head else None
     tree = worktrees_of(asked.board, asked.environ) / run_id if definition.worktree else None

@@ -13,6 +13,8 @@ from lattice.core.events import BranchLinked, BranchUnlinked, GitEvent
 from lattice.errors import Conflict, LatticeError, NotFound
 from lattice.workers.run_view import RunView
 from lattice.workers.worktrees import merge, salvaged
+from lattice.workers.worktrees.git import Repository
+from lattice.workers.worktrees.worktree import checked_out_at
 from tests.conftest import git
 from tests.workers.conftest import ANN, Bench, eventually
 
@@ -217,6 +219,28 @@ def test_a_merge_goes_forward_with_the_checkout_and_is_recorded_once(bench: Benc
     assert "none" == bench.data("worker", "merge", seen.run_id, "--actor", "human:ann")["way"]
     (event,) = bench.events("git_event")
     assert GitEvent("merge", done["sha"], "refs/heads/main", seen.run_id) == event.body
+
+
+def test_a_merge_brings_forward_the_checkout_whose_git_directory_lies_elsewhere(bench: Bench, tmp_path: Path) -> None:
+    git(bench.repo, "init", "--quiet", "--separate-git-dir", str(tmp_path / "elsewhere.git"))
+    done = bench.data("worker", "merge", coded(bench).run_id, "--actor", "human:ann")
+    assert ("fast_forward", str(bench.repo)) == (done["way"], done["checkout"])
+    assert "new\n" == (bench.repo / "b.txt").read_text(encoding="utf-8")
+    assert "" == git(bench.repo, "status", "--porcelain", "--untracked-files=no")
+
+
+@pytest.mark.parametrize("of", ["submodule", "its worktree"])
+def test_a_merge_brings_the_checkout_of_a_submodule_forward(bench: Bench, tmp_path: Path, of: str) -> None:
+    top = tmp_path / "top"
+    git(tmp_path, "init", "--quiet", "top")
+    git(top, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(bench.repo), "part")
+    part = top / "part"
+    git(part, "branch", "next")
+    if of == "its worktree":
+        git(part, "worktree", "add", "--quiet", "-b", "other", str(tmp_path / "linked"))
+    repo = Repository.discover(tmp_path / "linked" if of == "its worktree" else part)
+    assert [part] == checked_out_at(repo, git(part, "symbolic-ref", "--short", "HEAD").strip())
+    assert [] == checked_out_at(repo, "next")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from lattice.errors import GitError, LatticeError, ValidationError
 from lattice.workers.worktrees import removal, salvage, worktree
 from lattice.workers.worktrees.git import Repository
-from lattice.workers.worktrees.worktree_root import worktrees_root
+from lattice.workers.worktrees.worktree_root import cache_root, worktrees_root
 from tests.conftest import git, new_repo
 
 
@@ -109,6 +109,31 @@ def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
 def test_a_board_name_is_one_component(tmp_path: Path, board: str) -> None:
     with pytest.raises(ValidationError):
         worktrees_root(tmp_path, {}, board)
+
+
+def test_a_root_that_cannot_be_had_says_why_and_what_to_set() -> None:
+    with pytest.raises(ValidationError, match="HOME is 'here', which is no absolute path"):
+        worktrees_root(None, {"HOME": "here"}, "b1")
+    with pytest.raises(ValidationError, match="HOME is not set"):
+        worktrees_root(None, {}, "b1")
+    with pytest.raises(ValidationError, match=r"^/proc/nowhere cannot be used for worktrees: No such file") as caught:
+        worktrees_root(None, {"XDG_STATE_HOME": "/proc/nowhere"}, "b1")
+    assert "set XDG_STATE_HOME" in str(caught.value.hint)
+    with pytest.raises(ValidationError, match="cannot be used for a cache") as caught:
+        cache_root({"XDG_CACHE_HOME": "/proc/nowhere"}, "b1")
+    assert "set XDG_CACHE_HOME" in str(caught.value.hint)
+
+
+def test_a_git_folder_that_cannot_be_written_is_named(
+    repo: Repository, root: Path, sha: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repo.common_dir / "lattice-worktrees.lock").mkdir()  # what even root cannot open for writing
+    with pytest.raises(GitError, match="git's folder") as caught:
+        worktree.make(repo, root / "one", sha)
+    assert str(repo.common_dir) in str(caught.value.hint)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # which is how a read-only mount answers
+    with pytest.raises(GitError, match="cannot be written"):
+        worktree.check_writable(repo)
 
 
 # --- make -----------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ FULL_TREE = ("-c", "core.sparseCheckout=false", "-c", "submodule.recurse=false")
 """Options under which git looks at all of a tree, whatever the user's own settings are."""
 
 _STDERR_CHARS_MAX = 2000
+_REF_CHARS_MAX = 200
 _AFTER_KILL_S = 2.0
 HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -183,12 +184,12 @@ class Repository(Record):
 
     def resolve(self, ref: str) -> str:
         """The full hash of the commit that `ref` names. Raises NotFound."""
-        hint = "name a branch, a tag or a commit; `git log --oneline` lists commits"
+        hint, told = "name a branch, a tag or a commit; `git log --oneline` lists commits", ref[:_REF_CHARS_MAX]
         if not ref or ref.startswith("-") or _CONTROL.search(ref):
-            raise NotFound(f"{ref!r} cannot name a commit", hint=hint, ref=ref)
+            raise NotFound(f"{told!r} cannot name a commit", hint=hint, ref=told)
         found = self.commit(f"{ref}^{{commit}}")
         if found is None:
-            raise NotFound(f"no commit is named {ref!r} in {self.top}", hint=hint, ref=ref)
+            raise NotFound(f"no commit is named {told!r} in {self.top}", hint=hint, ref=told)
         return found
 
     def merge_base(self, a: str, b: str) -> str | None:

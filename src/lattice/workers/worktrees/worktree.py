@@ -12,10 +12,10 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from lattice.errors import GitError, LatticeError
+from lattice.errors import GitError, LatticeError, StorageError
 from lattice.store.files.locks import locked
 from lattice.workers.worktrees import branches, masking
 from lattice.workers.worktrees.git import FULL_TREE, Repository, git
@@ -91,7 +91,17 @@ def registered(repo: Repository) -> list[Path]:
 
 def checked_out_at(repo: Repository, branch: str) -> list[Path]:
     """The worktrees that have the branch checked out, the main one first. Raises GitError."""
-    return [path for path, on in _listing(repo) if on == f"refs/heads/{branch}"]
+    found = [path for path, on in _listing(repo) if on == f"refs/heads/{branch}"]
+    return [_main_checkout(repo) if path == repo.common_dir else path for path in found]
+
+
+def _main_checkout(repo: Repository) -> Path:
+    """The checkout of a git directory that lies elsewhere, as a submodule's does: git lists that directory."""
+    own = git(["rev-parse", "--path-format=absolute", "--git-dir"], cwd=repo.top).removesuffix("\n")
+    if Path(own) == repo.common_dir:
+        return repo.top
+    told = git(["rev-parse", "--show-toplevel"], cwd=repo.common_dir, fine=(0, 128)).removesuffix("\n")
+    return Path(told) if told else repo.common_dir
 
 
 def _listing(repo: Repository) -> list[tuple[Path, str | None]]:
@@ -109,8 +119,25 @@ def _listing(repo: Repository) -> list[tuple[Path, str | None]]:
 def _registry(repo: Repository, timeout_s: float) -> Iterator[None]:
     if not repo.common_dir.is_dir():
         raise GitError(f"the repository's git directory {repo.common_dir} is gone")
-    with locked(repo.common_dir / _LOCK_NAME, timeout_s):
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(repo.common_dir / _LOCK_NAME, timeout_s))
+        except StorageError as refused:
+            raise _unwritable(repo) from refused
         yield
+
+
+def check_writable(repo: Repository) -> None:
+    """Raises GitError where git's folder cannot be written, so that no worktree can be made."""
+    if not os.access(repo.common_dir, os.W_OK):
+        raise _unwritable(repo)
+
+
+def _unwritable(repo: Repository) -> GitError:
+    return GitError(
+        f"A worktree is recorded in git's folder, {repo.common_dir}, which cannot be written.",
+        hint=f"see whose it is, and how it is mounted: ls -ld {repo.common_dir}; findmnt --target {repo.common_dir}",
+    )
 
 
 @contextmanager

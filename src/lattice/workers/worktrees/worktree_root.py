@@ -50,15 +50,16 @@ def worktrees_root(configured: Path | None, environ: Mapping[str, str], board: s
     else:
         home = base_folder(environ, "XDG_STATE_HOME", ".local/state", "worktrees")
         base, below = home, ["lattice", "worktrees", board]
-    return _safe(base, below)
+    return _safe(base, below, "worktrees", "XDG_STATE_HOME", ", or worker.worktree_root in .lattice/config.json")
 
 
 def cache_root(environ: Mapping[str, str], board: str) -> Path:
     """The folder of what a board's setups have made, made (0700) and as safe; its real path. Raises ValidationError."""
-    return _safe(base_folder(environ, "XDG_CACHE_HOME", ".cache", "a cache"), ["lattice", board])
+    base = base_folder(environ, "XDG_CACHE_HOME", ".cache", "a cache")
+    return _safe(base, ["lattice", board], "a cache", "XDG_CACHE_HOME")
 
 
-def _safe(base: Path, below: list[str]) -> Path:
+def _safe(base: Path, below: list[str], what: str, variable: str, otherwise: str = "") -> Path:
     base = Path(os.path.realpath(base))
     if str(base) in {os.path.realpath(folder) for folder in _SHARED_FOLDERS}:
         raise ValidationError(
@@ -72,7 +73,10 @@ def _safe(base: Path, below: list[str]) -> Path:
             _check_ancestor(folder)
         return _make_private(base, below)
     except OSError as error:
-        raise ValidationError(f"worktree root {base} cannot be used: {error}") from error
+        raise ValidationError(
+            f"{base} cannot be used for {what}: {error.strerror}",
+            hint=f"set {variable} to a folder that you can write" + otherwise,
+        ) from error
 
 
 def base_folder(environ: Mapping[str, str], variable: str, otherwise: str, what: str) -> Path:
@@ -82,7 +86,8 @@ def base_folder(environ: Mapping[str, str], variable: str, otherwise: str, what:
         return Path(named)
     home = environ.get("HOME", "")
     if not Path(home).is_absolute():
-        raise ValidationError(f"no place for {what}: HOME is not set", hint=f"set HOME or {variable}")
+        off = f"HOME is {home!r}, which is no absolute path" if home else "HOME is not set"
+        raise ValidationError(f"no place for {what}: {off}", hint=f"set HOME or {variable} to an absolute path")
     return Path(home, otherwise)
 
 
