@@ -21,7 +21,7 @@ from lattice.errors import LatticeError, ValidationError
 from lattice.ledger import Signature
 from lattice.store.files.locks import locked
 from lattice.workers import liveness
-from lattice.workers.ends.overdue import end_overdue
+from lattice.workers.ends.overdue import end_overdue, let_go_on
 from lattice.workers.overview import find
 from lattice.workers.queueing.queue import take_out
 from lattice.workers.reconcile import mend
@@ -123,7 +123,9 @@ def stop(board: Board, ref: str, reason: str | None, by: Signature) -> tuple[Run
 
     board.ledger.transact(run.task_id, decide, by)
     if not take_out(board, run.run_id, reason, "who stopped it"):
-        RunFolder(board.folder, run.run_id).poke()
+        folder = RunFolder(board.folder, run.run_id)
+        folder.poke()
+        let_go_on(folder)  # A supervisor that was itself stopped would hear of it only when it is let go on.
     return find(board, run.run_id), True
 
 

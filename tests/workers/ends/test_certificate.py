@@ -13,6 +13,7 @@ import pytest
 from lattice.core.run_events import ProcessFailed
 from lattice.workers import control, liveness
 from lattice.workers.ends import certificate, overdue
+from lattice.workers.processes.table import is_stopped
 from lattice.workers.runs import RunFolder
 from tests.workers.conftest import ANN, Bench, eventually, is_alive
 
@@ -221,6 +222,15 @@ def test_a_run_far_past_its_deadline_is_shown_as_overdue(bench: Bench) -> None:
     assert "overdue" == liveness.state(bench.board, active.replace(deadline="2020-01-01T00:00:00Z"))
     os.kill(supervisor, signal.SIGCONT)
     assert "timed_out" == bench.finished(run).state
+
+
+def test_a_supervisor_that_was_stopped_itself_hears_of_a_stop(bench: Bench) -> None:
+    run = bench.running(grace_seconds=1)
+    _, supervisor = bench.supervision(run)
+    os.kill(supervisor, signal.SIGSTOP)
+    eventually(lambda: is_stopped(supervisor))
+    bench.data("worker", "stop", run.run_id, "--wait")
+    assert "cancelled" == bench.finished(run).state
 
 
 def test_a_running_run_has_no_certificate_yet(bench: Bench) -> None:

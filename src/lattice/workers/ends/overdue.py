@@ -54,6 +54,18 @@ def holder(folder: RunFolder) -> Holder | None:
     return None if age is None else Holder(found[0], age, is_stopped(found[0]))
 
 
+def let_go_on(folder: RunFolder) -> int | None:
+    """Let the run's supervisor go on where it was stopped by SIGSTOP; its number. Raises OSError."""
+    found = holder(folder)
+    if found is None or not found.stopped:
+        return None
+    with _pinned(found.pid) as pidfd:
+        if pidfd is None or not _supervises(found.pid, folder):
+            return None  # It ended, and the number may be a stranger's.
+        signal.pidfd_send_signal(pidfd, signal.SIGCONT)
+    return found.pid
+
+
 def end_overdue(folder: RunFolder, by: str) -> list[int]:
     """Kill the run's supervisor if it is long past its deadline; returns what was killed.
 
