@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -93,6 +94,9 @@ def test_a_dry_run_shows_what_would_run_and_leaves_no_trace(bench: Bench) -> Non
     before = bench.tree()
     shown = bench.data("worker", "run", "SLEEPER", "LAT-1", "--dry-run")
     assert [str(bench.repo / "workers" / "sleeper.sh")] == shown["argv"]
+    told = bench.lattice("worker", "run", "SLEEPER", "LAT-1", "--dry-run").stdout
+    assert f"argv: {bench.repo / 'workers' / 'sleeper.sh'}\n" in told
+    assert not {"None", "[", "'"} & set(re.findall(r"None|\[|'", told))
     assert before == bench.tree()
     assert [] == bench.worktrees()
 

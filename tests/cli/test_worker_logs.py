@@ -61,6 +61,7 @@ def test_history_has_all_that_ended_the_newest_first(bench: Bench) -> None:
     assert [second.run_id] == [row["run_id"] for row in bench.data("worker", "history", "LAT-1", "--limit", "1")]
     assert "It exited with status 3." in bench.lattice("worker", "history").stdout
     assert "NOT_FOUND" == bench.error("worker", "history", "LAT-7")["code"]
+    assert "No run of Slepper has ended.\n" == bench.lattice("worker", "history", "--worker", "Slepper").stdout
     bench.data("worker", "stop", going.run_id, "--wait")
 
 

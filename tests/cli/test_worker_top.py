@@ -232,6 +232,16 @@ def test_no_line_is_wider_than_the_screen_however_small_it_is(bench: Bench) -> N
     bench.data("worker", "stop", run.run_id, "--wait")
 
 
+def test_a_narrow_screen_has_the_end_of_a_runs_id_and_so_room_for_more(bench: Bench) -> None:
+    run = bench.running()
+    shown = Top(bench.board)
+    shown.look()
+    (narrow,) = [STYLE.sub("", each) for each in shown.draw(40, 9, Terminal(columns=40)) if "Sleeper" in each]
+    assert [run.run_id[-8:], "Sleeper", "LAT-1", "running"] == narrow.split()[:4]
+    assert any(run.run_id in each for each in shown.draw(120, 9, Terminal(columns=120)))
+    assert run.run_id == bench.data("worker", "stop", run.run_id[-8:], "--wait")["run_id"]
+
+
 def test_keys_are_named_and_unknown_ones_do_nothing() -> None:
     assert ["up", "down", "enter", "q"] == _keys(b"\x1b[A\x1bOB\rq")
     assert ["escape"] == _keys(b"\x1b")

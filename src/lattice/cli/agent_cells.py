@@ -9,6 +9,10 @@ from lattice.core.costs import tokens
 from lattice.workers.run_view import RunView
 
 INDENT = "  "
+WHOLE_IDS_FROM = 60
+"""Terminals with fewer columns have the end of each run's id: whole ones would leave room for nothing else."""
+
+SHORT_CHARS = 8
 _THOUSAND = 1_000
 
 
@@ -44,6 +48,12 @@ def names(runs: Sequence[RunView]) -> list[str]:
     return [f"{INDENT}{run.run_id}" if run.parent in here else run.run_id for run in runs]
 
 
+def short_id(name: str) -> str:
+    """The end of a run's id, which every command takes for the whole, with its indentation."""
+    indent = len(name) - len(name.lstrip())
+    return name[:indent] + name.lstrip()[-SHORT_CHARS:]
+
+
 def runs_table(
     rows: Sequence[Sequence[str]],
     terminal: Terminal,
@@ -56,5 +66,7 @@ def runs_table(
     kept = [at for at, name in enumerate(heads) if name not in if_any or any(row[at] for row in rows)]
     shown = [heads[at] for at in kept]
     cells = [[row[at] for at in kept] for row in rows]
+    if terminal.columns and terminal.columns < WHOLE_IDS_FROM:
+        cells = [[short_id(name), *others] for name, *others in cells]
     going = [shown.index(name) for name in first_to_go if name in shown]
     return table(cells, terminal, shown.index(flexible), shown, going)

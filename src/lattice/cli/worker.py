@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, add_task
-from lattice.cli.render import line
+from lattice.cli.render import line, span
 from lattice.cli.worker_wait import add_run, data_of, waited
 from lattice.workers import control, launch, preflight, run_view
 from lattice.workers.queueing import queue
@@ -47,7 +48,7 @@ class WorkerRun(Command):
             shape = prepared.described()
             return Answer(
                 data=lambda: shape,
-                text=lambda _: "\n".join(f"{key}: {line(value)}" for key, value in shape.items()),
+                text=lambda _: "\n".join(f"{key}: {line(_told(key, value))}" for key, value in shape.items() if value),
                 quiet="",
             )
         task = launch.start(board, prepared, by, wait=not args.no_queue)
@@ -74,6 +75,13 @@ class WorkerRun(Command):
             ),
             quiet=run_id,
         )
+
+
+def _told(key: str, value: object) -> str:
+    """A member of a plan, for people."""
+    if isinstance(value, (list, tuple)):
+        return shlex.join(value) if key == "argv" else " ".join(value)
+    return span(value) if key == "timeout_s" and isinstance(value, (int, float)) else str(value)
 
 
 class WorkerStop(Command):

@@ -47,7 +47,10 @@ class WorkerHistory(Command):
         shown = overview.families(everything)[: args.limit]
         return Answer(
             data=lambda: [_data(run, before) | {"cost": cost_data(costs.of_run(run, prices))} for run in shown],
-            text=lambda terminal: _history(shown, before, prices, terminal),
+            text=lambda terminal: (
+                _history(shown, before, prices, terminal)
+                or (f"No run of {line(args.worker)} has ended." if args.worker else "No run has ended.")
+            ),
             quiet="\n".join(run.run_id for run in shown),
         )
 
@@ -63,7 +66,7 @@ def _changed(run: RunView, before: Mapping[str, str]) -> bool:
 
 def _history(runs: Sequence[RunView], before: Mapping[str, str], prices: Prices, terminal: Terminal) -> str:
     if not runs:
-        return "No run has ended."
+        return ""
     rows = [
         [
             name,

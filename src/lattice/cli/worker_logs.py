@@ -76,6 +76,9 @@ class WorkerLogs(Command):
             lines = [each for each in told.end() if wanted is None or wanted.search(each)]
             lines = lines if args.tail is None else lines[-args.tail :]
             return _answer(run.run_id, folder.stream, "\n".join(lines))
+        if run.queued and not args.follow:
+            waits = f"{run.run_id} waits in the queue and has said nothing yet: lattice worker show {run.run_id}"
+            return _answer(run.run_id, folder.output_log, "", waits)
         path = folder.guard_log if args.guard else folder.stream if agent and not args.errors else folder.output_log
         start = begin[1] if args.errors else begin[0]
         return _of_bytes(args, run.run_id, path, folder, wanted, line_begin(path, start) if agent else start)
@@ -99,11 +102,12 @@ def _of_bytes(
     return _answer(run_id, path, data.decode("utf-8", "replace"))
 
 
-def _answer(run_id: str, path: Path, text: str) -> Answer:
+def _answer(run_id: str, path: Path, text: str, *warnings: str) -> Answer:
     return Answer(
         data=lambda: {"run_id": run_id, "path": str(path), "text": text},
         text=lambda _: visible_prose(text).rstrip("\n"),
         quiet=run_id,
+        warnings=warnings,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from lattice.cli.agent_cells import WHOLE_IDS_FROM, short_id
 from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.cli.render import Terminal, line, table
 from lattice.cli.worker_wait import add_run, data_of
@@ -74,4 +75,6 @@ def _text(rows: list[dict[str, Any]], terminal: Terminal) -> str:
         ]
         for row in rows
     ]
+    if terminal.columns and terminal.columns < WHOLE_IDS_FROM:
+        cells = [[place, short_id(name), *others] for place, name, *others in cells]
     return table(cells, terminal, FLEXIBLE, HEADS, FIRST_TO_GO)

@@ -28,6 +28,7 @@ HEADS = (
     *("RUN", "WORKER", "TASK", "STATE", "PLACE", "AGE", "OUTPUT", "CPU", "MEMORY"),
     *("MODEL", "TURNS", "TOKENS", "COST", "DOES / WHY / BY"),
 )
+NOTHING: Mapping[str, Any] = {}
 FLEXIBLE = "DOES / WHY / BY"
 OF_AGENTS = ("MODEL", "TURNS", "TOKENS", "COST")
 FIRST_TO_GO = (
@@ -91,17 +92,19 @@ class WorkerShow(Command):
         from lattice.cli.worker_code import left_by, told  # git: `ps` does without
 
         left = left_by(board, run)
+        waits_for = _waits_for(board, run)
         agent, members = agent_runs.of(board, run.run_id), overview.members(board, run)
         return Answer(
             data=lambda: (
                 data_of(run)
                 | usage_data(used)
+                | waits_for
                 | {"cost": cost_data(cost), "steps": [step.fields() for step in done]}
                 | {"agent": agent and agent.fields(), "members": [data_of(member) for member in members]}
                 | left
             ),
             text=lambda terminal: "\n".join(
-                [page(run, done, used, cost, terminal, agent, members), *told(left, run.run_id)]
+                [page(run, done, used, cost, terminal, agent, members, waits_for), *told(left, run.run_id)]
             ),
             quiet=run.run_id,
         )
@@ -114,6 +117,23 @@ def _prompt(board: Board, run: RunView) -> Answer:
         text=lambda _: visible_prose(text).rstrip("\n"),
         quiet=str(path),
     )
+
+
+def _waits_for(board: Board, run: RunView) -> dict[str, Any]:
+    """Of a run in the queue, its place there and what it waits for."""
+    if not run.queued:
+        return {}
+    for place, (waiting, reasons) in enumerate(queue.listed(board), start=1):
+        if waiting.run_id == run.run_id:
+            return {"place": place, "waits_for": list(reasons)}
+    return {}
+
+
+def _time(run: RunView) -> str:
+    """How long it took, of how much; the limit counts from the start, which a run that waits has before it."""
+    if run.timeout_s and (run.started_at or not (run.queued or run.ended)):
+        return f"{span(run.duration_s)} of {span(run.timeout_s)}"
+    return f"{span(run.duration_s)} in the queue" if run.queued else span(run.duration_s)
 
 
 def steps_of(board: Board, run: RunView) -> list[Step]:
@@ -189,6 +209,7 @@ def page(
     terminal: Terminal,
     agent: AgentRun | None = None,
     members: Sequence[RunView] = (),
+    waits_for: Mapping[str, Any] = NOTHING,
 ) -> str:
     """All that is known of a run, for people."""
     facts = [
@@ -201,7 +222,9 @@ def page(
         ("requested", f"{terminal.when(run.requested_at)} by {run.requested_by} on {run.host}"),
         ("started", terminal.when(run.started_at) if run.started_at else None),
         ("ended", terminal.when(run.ended_at) if run.ended_at else None),
-        ("time", span(run.duration_s) + (f" of {span(run.timeout_s)}" if run.timeout_s else "")),
+        ("place", waits_for.get("place")),
+        ("waits for", " and ".join(waits_for.get("waits_for", ())) or None),
+        ("time", _time(run)),
         ("deadline", run.deadline if run.external else None),
         ("heard of", f"{span(run.silent_s)} ago" if run.external and run.silent_s is not None else None),
         ("executed", " ".join(run.argv) if run.argv else None),

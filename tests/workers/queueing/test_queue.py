@@ -132,6 +132,13 @@ def test_every_kind_of_limit_makes_the_second_run_wait(bench: Bench, by: str) ->
     assert (answer["run_id"], 1) == (row["run_id"], row["place"])
     name = {"worker": "Sleeper", "engine": "engine script", "board": "the board"}[by]
     assert [f"one of 1 run of {name} to end"] == row["waits_for"]
+    shown = bench.data("worker", "show", answer["run_id"])
+    assert (1, row["waits_for"]) == (shown["place"], shown["waits_for"])
+    page = bench.lattice("worker", "show", answer["run_id"]).stdout
+    assert f"waits for    one of 1 run of {name} to end\n" in page
+    assert " in the queue\n" in page
+    said = bench.lattice("worker", "logs", answer["run_id"])
+    assert (0, True) == (said.returncode, "waits in the queue and has said nothing yet" in said.stderr)
     (bench.notes / "go").touch()
     drained(bench)
     assert ["succeeded", "succeeded"] == states(bench)
