@@ -310,3 +310,11 @@ def test_a_stale_lifecycle_list_is_told_in_a_few_lines(kept: Board) -> None:
     assert "8 more lifecycle events are not in _lifecycle.jsonl as the logs have them" == said[-1]
     mend(kept)
     assert [] == found(kept)
+
+
+@pytest.mark.parametrize("name", ["events/_lifecycle.jsonl", "ids.json"])
+def test_a_derived_file_that_cannot_be_read_ends_no_look(kept: Board, name: str) -> None:
+    (kept.folder / name).unlink()
+    (kept.folder / name).mkdir()
+    off = [finding for finding in examine(reopened(kept)).findings if finding.check == "unreadable"]
+    assert [f"{name} cannot be read: Is a directory"] == [finding.message for finding in off]

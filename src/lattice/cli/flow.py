@@ -13,7 +13,7 @@ from lattice.commands.facts import read_plan
 from lattice.core.next import READY
 from lattice.core.task import Task
 from lattice.core.workflow import below_heading
-from lattice.errors import UsageError
+from lattice.errors import UsageError, choices, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class Next(Command):
             task = flow.Next(context.sign(args).actor if named else None, statuses).run(board)
         unknown = [status for status in statuses if status not in board.config.statuses]
         warnings = tuple(
-            f"{status!r} is not a configured status. Valid statuses: {', '.join(board.config.statuses)}."
+            f"{status[:80]!r} is not a configured status. "
+            + did_you_mean(status, board.config.statuses, f"Valid statuses: {choices(board.config.statuses)}.")
             for status in unknown
         )
         if task is None:

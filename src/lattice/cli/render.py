@@ -113,7 +113,7 @@ def write_parts(stream: TextIO | None, parts: Iterable[bytes]) -> None:
         _abandon(stream)
         raise StorageError(
             f"The answer could not be written: {refused.strerror}.",
-            hint="What the command did is done; see it with lattice show, before doing it again.",
+            hint="What the command was to change is changed; see it with lattice show, before doing it again.",
         ) from refused
 
 

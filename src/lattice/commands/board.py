@@ -128,7 +128,8 @@ def read_config(root: StrPath) -> Config:
     except OSError as refused:
         raise ConfigError(f"{path} cannot be read: {refused.strerror}.", hint=f"ls -l {path}") from None
     if data is None:
-        raise NotInitialized(f"{path} is missing.", hint="lattice init")
+        hint = "git switch -, where git went back to a commit without the board; else lattice init"
+        raise NotInitialized(f"{path} is missing.", hint=hint)
     try:
         return parse_config(parse(data))
     except BadLine as off:

@@ -112,7 +112,8 @@ class Assign(Record):
         try:
             return parse_actor(self.to)
         except InvalidActor as off:
-            raise InvalidActor(off.message, hint="Use 'none', 'unassigned' or '-' to unassign.") from None
+            hint = "Write human:ann or agent:claude; 'none', 'unassigned' or '-' takes the task from whoever has it."
+            raise InvalidActor(off.message, hint=hint) from None
 
 
 class Comment(Record):

@@ -223,7 +223,11 @@ def _lifecycle(board: Path, seen: Seen) -> Iterator[Finding]:
     where = "events/_lifecycle.jsonl"
     mend = "write it again from the logs"
     check = "global_log_consistency"
-    data = disk.read(board / where)
+    try:
+        data = disk.read(board / where)
+    except OSError as refused:
+        yield _unreadable(where, refused)
+        return
     if data is None or data == seen.lifecycle:
         return  # A fresh clone has none.
     stored: dict[str, dict[str, Any]] = {}
@@ -258,7 +262,11 @@ def _lifecycle(board: Path, seen: Seen) -> Iterator[Finding]:
 
 def _ids(board: Path, seen: Seen) -> Iterator[Finding]:
     where, mend = "ids.json", "write it again from the logs"
-    data = disk.read(board / where)
+    try:
+        data = disk.read(board / where)
+    except OSError as refused:
+        yield _unreadable(where, refused)
+        return
     if data is None:
         return
     try:
@@ -284,6 +292,11 @@ def _ids(board: Path, seen: Seen) -> Iterator[Finding]:
         else:
             said = f"ids.json maps {short_id} to {found}; it is the short id of {right}"
         yield Finding("alias_integrity", "warning", said, right or str(found), where, mend, "ids")
+
+
+def _unreadable(where: str, refused: OSError) -> Finding:
+    said = f"{where} cannot be read: {refused.strerror}"
+    return Finding("unreadable", "error", said, None, where, hint=f"ls -l .lattice/{where}")
 
 
 def _index(path: Path) -> Iterator[Finding]:
