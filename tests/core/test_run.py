@@ -56,6 +56,13 @@ def test_an_ending_that_is_not_an_exit_with_0_is_a_failure_whatever_is_there_or_
     assert word in verdict.error
 
 
+@pytest.mark.parametrize(("text", "end"), [("no access", "no access."), ("No access.", "No access."), ("Why?", "Why?")])
+def test_what_is_quoted_ends_its_sentence_once(text: str, end: str) -> None:
+    verdict = judge(Evidence(Exited(1), result=Reported(False, text)))
+    assert isinstance(verdict, Failed)
+    assert verdict.error.endswith(f"It said that it had failed: {end}")
+
+
 def test_an_exit_with_0_and_all_that_was_owed_is_a_success() -> None:
     for said in (None, GOOD):
         assert Succeeded() == judge(Evidence(Exited(0), claim=said)) == judge(Evidence(Exited(0), owed=(THERE,)))

@@ -200,7 +200,8 @@ def _prospect_text(row: dict[str, Any], terminal: Terminal) -> str:
         head.append("trusted" if row["trusted"] else terminal.styled("not trusted", "needs_human"))
     lines = ["  ".join(head), *_rules_text(row)]
     for reason in row.get("reasons", ()):
-        lines.append(f"  no        {line(reason['text'])}" + (f". {line(reason['hint'])}" if reason["hint"] else ""))
+        why = reason["text"].removesuffix(".")
+        lines.append(f"  no        {line(why)}" + (f". {line(reason['hint'])}" if reason["hint"] else ""))
     for seen in row.get("seen", ()):
         has = f": {line(seen['value'])}" if seen["value"] else ""
         lines.append(f"  {'holds ' if seen['holds'] else 'false '}    {line(seen['term'])}{has}")

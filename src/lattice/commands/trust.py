@@ -91,7 +91,10 @@ class TrustStore:
         try:
             self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as refused:
-            raise StorageError(f"{self.file.parent} cannot be made: {refused.strerror}.") from refused
+            raise StorageError(
+                f"{self.file.parent}, where trust is kept, cannot be made: {refused.strerror}.",
+                hint="Set XDG_CONFIG_HOME to a folder that you can write.",
+            ) from refused
         with locked(self.file.with_name("trust.lock")):
             kept = change(self.grants())
             shape = {"schema_version": 1, "trusted": [grant.fields() for grant in kept]}

@@ -220,9 +220,12 @@ def _failed(evidence: Evidence, error: str, cause: dict[str, Any]) -> Failed:
     for said in (evidence.claim, evidence.result):
         if said is not None:
             words = f": {said.text}" if said.text else ""
-            return Failed(f"{error}. It said that it had {'succeeded' if said.succeeded else 'failed'}{words}.", cause)
+            quoted = f"It said that it had {'succeeded' if said.succeeded else 'failed'}{words}"
+            return Failed(f"{error}. {quoted}{'' if quoted.endswith(_FULL_STOPS) else '.'}", cause)
     return Failed(f"{error}.", cause)
 
+
+_FULL_STOPS = (".", "!", "?", "…")
 
 _STATES = {"timeout": "timed_out", "idle": "timed_out", "cancelled": "cancelled", "lost": "lost"}
 

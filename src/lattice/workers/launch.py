@@ -61,7 +61,10 @@ def _requested(board: Board, prepared: Plan, by: Signature, folder: RunFolder, *
     try:
         lease_fd = folder.create(prepared.spec, queue.note() if queued else None)
     except OSError as refused:
-        raise StorageError(f"The run's folder could not be made: {refused.strerror}. Nothing was started.") from refused
+        raise StorageError(
+            f"The run's folder could not be made: {refused.strerror}. Nothing was started.",
+            hint="See that there is room and that the board can be written: df -h, ls -ld .lattice/runs",
+        ) from refused
     try:
         return lease_fd, _request(board, prepared, by, queued=queued)
     except WriteUncertain:

@@ -295,6 +295,7 @@ def test_an_unknown_name_gets_the_nearest_and_the_list(top: Path) -> None:
     with pytest.raises(NotFound, match="No worker is named 'Lnt'") as caught:
         find("Lnt", top)
     assert str(caught.value.hint).startswith("Did you mean Lint? Workers: ")
+    assert str(caught.value.hint).endswith(f" Others are read from {top}/workers/<name>.json.")
 
 
 def test_the_digest_changes_with_file_script_and_prompt(top: Path) -> None:

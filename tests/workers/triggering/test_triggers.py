@@ -144,6 +144,13 @@ def test_trust_shows_what_would_run_and_is_taken_back(bench: Bench) -> None:
     assert [] == reasons(bench)
     assert ["Lite"] == [grant["name"] for grant in bench.data("worker", "untrust", "lite")["removed"]]
     assert ["not_trusted"] == reasons(bench)
+    assert "VALIDATION_ERROR" == bench.error("worker", "untrust", "")["code"]
+
+
+def test_a_worker_that_is_not_there_is_named_in_whole_sentences(bench: Bench) -> None:
+    define(bench, trusted=False, escalate=[{"to": "Nope", "when": "status:backlog"}])
+    told = bench.lattice("worker", "triggers", "LAT-1", "--to", "planned").stdout
+    assert "no        No worker is named 'Nope'. Workers: " in told
 
 
 def test_a_person_who_names_the_worker_needs_no_trust(bench: Bench) -> None:

@@ -75,7 +75,9 @@ def find(name: str, repo_top: Path | None) -> Definition:
         if definition.name.casefold() == wanted:
             return definition
     names = [definition.name for definition in catalogue.definitions]
-    further = f"Workers: {choices(names)}." if names else "Put a definition into workers/<name>.json."
+    further = f"Workers: {choices(names)}."
+    if repo_top is not None:
+        further += f" Others are read from {repo_top / 'workers'}/<name>.json."
     raise NotFound(
         f"No worker is named {name[:80]!r}.",
         hint=did_you_mean(name, names, further),

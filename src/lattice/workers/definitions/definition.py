@@ -134,7 +134,7 @@ def expand(argv: Sequence[str], values: Mapping[str, str]) -> list[str]:
             meant = nearest(name, tuple(values))
             raise DefinitionError(
                 f"placeholder {whole} is not known here" + (f"; did you mean {{{meant}}}?" if meant else ""),
-                hint="placeholders: " + choices([f"{{{word}}}" for word in values]),
+                hint=f"placeholders: {choices([f'{{{word}}}' for word in values])}; braces themselves: {{{{ and }}}}",
             )
         return values[name]
 

@@ -18,9 +18,10 @@ from lattice.commands.hooks import Pinned
 from lattice.commands.trust import Grant, trust_store
 from lattice.core.codec import dump
 from lattice.core.record import Record
-from lattice.errors import NotTrusted, StorageError
+from lattice.errors import NotTrusted, StorageError, ValidationError
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.definition import PLACEHOLDERS, Definition, expand
+from lattice.workers.definitions.file import is_worker_name
 from lattice.workers.worktrees.git import Repository
 
 KIND = "worker"
@@ -74,7 +75,12 @@ def trust(what: Shown, environ: Mapping[str, str], at: str) -> Shown:
 
 
 def distrust(name: str, checkout: Path, environ: Mapping[str, str]) -> tuple[Grant, ...]:
-    """Take the trust of a worker back, in every version. Returns what was trusted. Raises as `trust` does."""
+    """Take the trust of a worker back, in every version. Returns what was trusted.
+
+    Raises as `trust` does, and ValidationError for what cannot be a worker's name.
+    """
+    if not is_worker_name(name):
+        raise ValidationError(f"{name[:80]!r} cannot name a worker.", hint="See them: lattice worker triggers")
     return trust_store(environ).remove(os.path.realpath(checkout), KIND, name)
 
 
