@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser
@@ -81,6 +82,7 @@ class WorkerCheck(Command):
             text=lambda terminal: "\n".join(_checked(one, boxes.get(one.name), terminal) for one in checked),
             quiet="\n".join(one.name for one in checked if one.broken),
             exit_status=1 if any(one.broken for one in checked) else 0,
+            warnings=tuple(unknown_statuses(definitions, context.board.config.statuses)),
         )
 
 
@@ -107,6 +109,13 @@ def _absent(one: Presence) -> str:
     """The engines that a built-in worker would need."""
     named = one.error.details.get(catalogue.NOT_HERE) if one.error is not None else None
     return choices([str(name) for name in named]) if isinstance(named, list) else ""
+
+
+def unknown_statuses(found: Iterable[Definition], statuses: Sequence[str]) -> Iterator[str]:
+    """What is odd about the triggers of workers: statuses that this board has not."""
+    for one in found:
+        names = one.triggers.unknown(statuses) if one.triggers is not None else ()
+        yield from (f"{one.name}: {name!r} is no status of this board." for name in names)
 
 
 def _engine(found: Definition, here: Presence) -> str:

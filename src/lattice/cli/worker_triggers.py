@@ -9,6 +9,7 @@ from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.cli.render import Terminal, line
+from lattice.cli.worker_definitions import unknown_statuses
 from lattice.core.workflow import check_choice
 from lattice.errors import UsageError
 from lattice.ledger import timestamp
@@ -50,7 +51,7 @@ class WorkerTriggers(Command):
                 or "No worker has triggers: worker triggers --help"
             ),
             quiet="\n".join(row["worker"] for row in rows if row.get("starts", True)),
-            warnings=(*problems, *_unknown_statuses(found, board.config.statuses)),
+            warnings=(*problems, *unknown_statuses((one.definition for one in found), board.config.statuses)),
         )
 
 
@@ -275,16 +276,6 @@ def _shown_text(shown: Shown, terminal: Terminal) -> str:
             *_rules_text(shape),
         ]
     )
-
-
-def _unknown_statuses(found: list[Prospect], statuses: tuple[str, ...]) -> list[str]:
-    """Transitions that no task of this board can make."""
-    return [
-        f"{one.definition.name}: {name!r} is no status of this board."
-        for one in found
-        for name in dict.fromkeys(end for move in one.triggers.transitions for end in move)
-        if name not in (*statuses, "*")
-    ]
 
 
 def _can_ask() -> bool:

@@ -247,7 +247,9 @@ def read_payload(path: Path) -> Payload:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, ValueError):
-        raise NotFound(f"Source file not found: {str(path)[:200]!r}.") from None
+        raise NotFound(
+            f"Source file not found: {str(path)[:200]!r}.", hint="Name a file that is there, or a URL."
+        ) from None
     except OSError as refused:
         raise ValidationError(f"{str(path)[:200]!r} cannot be read: {refused.strerror}.") from None
     try:

@@ -274,7 +274,8 @@ def test_a_move_that_no_trigger_names_is_a_reason(bench: Bench) -> None:
 
 def test_a_status_that_the_board_does_not_have_is_told(bench: Bench) -> None:
     define(bench, triggers={"transitions": ["* -> reveiw"]})
-    assert "Lite: 'reveiw' is no status of this board." in bench.lattice("worker", "triggers").stderr
+    for words in (("triggers",), ("check",), ("check", "Lite")):
+        assert "Lite: 'reveiw' is no status of this board." in bench.lattice("worker", *words).stderr
 
 
 def test_a_broken_definition_is_told_and_hinders_no_other(bench: Bench) -> None:

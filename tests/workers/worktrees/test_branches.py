@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from lattice.core.events import BranchLinked, BranchUnlinked, GitEvent
 from lattice.errors import Conflict, LatticeError, NotFound
 from lattice.workers.run_view import RunView
+from lattice.workers.runs import RunFolder
 from lattice.workers.worktrees import merge, salvaged
 from lattice.workers.worktrees.git import Repository
 from lattice.workers.worktrees.worktree import checked_out_at
@@ -198,6 +200,16 @@ def test_a_diff_is_that_of_the_branch_or_of_what_was_kept(bench: Bench) -> None:
     (bench.folder / "patch").write_text(raw, encoding="utf-8")
     git(bench.repo, "apply", "--check", str(bench.folder / "patch"))
     assert "NOT_FOUND" == bench.error("worker", "diff", bench.ended("true").run_id)["code"]
+
+
+def test_the_work_of_a_run_whose_folder_is_not_here_is_said_to_be_elsewhere(bench: Bench) -> None:
+    seen = coded(bench)
+    shutil.rmtree(RunFolder(bench.board.folder, seen.run_id).path)
+    for command, *by in (("diff",), ("merge", "--actor", "human:ann"), ("discard", "--actor", "human:ann")):
+        error = bench.error("worker", command, seen.run_id, *by)
+        assert ("NOT_FOUND", True) == (error["code"], f"it ran on {seen.host}" in error["message"])
+    external = bench.data("worker", "start", "Ext", "LAT-1", "--actor", "agent:ext")["run_id"]
+    assert "had no worktree" in bench.error("worker", "diff", external)["message"]
 
 
 def test_a_hostile_file_name_and_text_reach_no_terminal(bench: Bench) -> None:

@@ -86,7 +86,7 @@ class Fields:
         if value is None:
             return ()
         if not isinstance(value, list) or not all(isinstance(item, str) and "\0" not in item for item in value):
-            raise self.off(key, "must be a list of texts")
+            raise self.off(key, "must be a list of texts, without NUL")
         return tuple(value)
 
     def lists(self, key: str) -> tuple[tuple[str, ...], ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lattice.core.hooks import ANY, parse_transition
 from lattice.core.record import Record
 from lattice.errors import ValidationError
@@ -23,6 +25,11 @@ class Triggers(Record):
     def called_by(self, from_: str, to: str | None) -> bool:
         """Whether a move is one of them; None for `to` asks for any that leads out of `from_`."""
         return any(a in (ANY, from_) and (to is None or b in (ANY, to)) for a, b in self.transitions)
+
+    def unknown(self, statuses: Sequence[str]) -> tuple[str, ...]:
+        """The ends of transitions that are no status of the board: no task can make such a move."""
+        ends = dict.fromkeys(end for move in self.transitions for end in move)
+        return tuple(end for end in ends if end not in (*statuses, ANY))
 
 
 class Escalation(Record):

@@ -64,7 +64,10 @@ def start(board: Board, begin: Begin, by: Signature) -> RunView:
     repo = Repository.around(board.root)
     worker, digest = _named(begin.worker, repo.top if repo else board.root)
     if begin.commit is not None and repo is None:
-        raise NotFound(f"{board.root} is not in a git repository: there is no commit {begin.commit[:80]!r}.")
+        raise NotFound(
+            f"{board.root} is not in a git repository: there is no commit {begin.commit[:80]!r}.",
+            hint="Leave --commit out, or make a repository: git init",
+        )
     commit_sha = repo.resolve(begin.commit) if repo and begin.commit is not None else None
     run_id, now_ms = board.ledger.new_id("run"), board.ledger.source.now_ms()
     heartbeat_s = begin.heartbeat_minutes * 60 if begin.heartbeat_minutes is not None else None

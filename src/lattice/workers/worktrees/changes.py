@@ -56,8 +56,16 @@ def work_of(board: Board, ref: str) -> Work:
     """The run that `ref` names, of this machine, with its repository. Raises NotFound, GitError."""
     run = find(board, ref)
     spec = RunFolder(board.folder, run.run_id).spec()
+    if spec is None and not run.external:
+        raise NotFound(
+            f"The folder of {run.run_id} is not here: it ran on {run.host}, or the folder was removed.",
+            hint=f"Ask where it ran. What the board knows of it: lattice worker show {run.run_id}",
+        )
     if spec is None or spec.commit_sha is None or spec.common_dir is None:
-        raise NotFound(f"{run.run_id} was not about a commit: there is nothing to compare.")
+        raise NotFound(
+            f"{run.run_id} had no worktree: it left nothing to compare.",
+            hint=f"What it attached, and what became of it: lattice worker show {run.run_id}",
+        )
     repo = Repository.discover(board.root)
     tip = branches.tip(repo, spec.branch) if spec.branch is not None else None
     return Work(run, spec, repo, spec.commit_sha, tip, repo.commit(f"{SALVAGE_REFS}/{run.run_id}^{{commit}}"))

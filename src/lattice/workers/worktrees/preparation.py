@@ -36,7 +36,8 @@ def prepare(
     with open(os.open(log, flags, 0o600), "wb", buffering=0) as output:
         if wanted.copy:
             copied = copying.copy(top, tree, wanted.copy)
-            output.write(f"lattice: copied {len(copied)} files that match {' '.join(wanted.copy)}\n".encode())
+            count = f"{len(copied)} file{'' if len(copied) == 1 else 's'}"
+            output.write(f"lattice: copied {count} of {' '.join(wanted.copy)}\n".encode())
         if wanted.commands:
             _Setup(wanted, tree, run_id, environment, output.fileno(), enclose).run()
 
