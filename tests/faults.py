@@ -1,4 +1,4 @@
-"""Faults in storage calls: a function runs in a forked process, and its k-th call fails or is its last.
+"""Faults in storage calls: functions run in a forked process, and the k-th call of one fails or is its last.
 
 What the process was told is kept is said through a pipe before the next call, so that it is known also
 when the process is killed. The counted calls are those that change or sync files.
@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from lattice.core.record import Record
@@ -34,9 +34,11 @@ CALLS = (
     "utime",
 )
 WRITES = ("write", "pwrite")
+KILLS: tuple[Kind, ...] = ("kill before", "kill after", "torn write")
 CRASHED = 70
 
 Acknowledge = Callable[[str], None]
+Try = tuple[Callable[[Acknowledge], None], int, Kind]
 
 
 class Outcome(Record):
@@ -62,25 +64,36 @@ def run_with_fault(fn: Callable[[Acknowledge], None], k: int, kind: Kind) -> Out
 
     `fn` is given a function that notes what was acknowledged. A LatticeError ends `fn` and is noted.
     """
+    (outcome,) = run_with_faults([(fn, k, kind)])
+    return outcome
+
+
+def run_with_faults(tries: Sequence[Try]) -> list[Outcome]:
+    """The same for several in one process, one after another: only the last of them may be killed."""
+    assert not any(kind in KILLS for _, _, kind in tries[:-1])
     receive, send = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(receive)
-        _in_child(fn, k, kind, send)
+        _in_child(tries, send)
     os.close(send)
     with os.fdopen(receive, "rb") as pipe:
         said = [json.loads(line) for line in pipe.read().splitlines()]
     _, status = os.waitpid(child, 0)
-    words: dict[str, list[Any]] = {"acknowledged": [], "refused": [], "names": [], "crash": []}
-    for word, value in said:
-        words[word].append(value)
-    return Outcome(
-        acknowledged=tuple(words["acknowledged"]),
-        refused=tuple(words["refused"]),
-        status=os.waitstatus_to_exitcode(status),
-        names=tuple(name for names in words["names"] for name in names),
-        crash="".join(words["crash"]),
-    )
+    heard: list[dict[str, list[Any]]] = [{"acknowledged": [], "refused": [], "names": [], "crash": []} for _ in tries]
+    for number, word, value in said:
+        heard[number][word].append(value)
+    ended = os.waitstatus_to_exitcode(status)
+    return [
+        Outcome(
+            acknowledged=tuple(words["acknowledged"]),
+            refused=tuple(words["refused"]),
+            status=0 if words["names"] else CRASHED if words["crash"] else ended,
+            names=tuple(name for names in words["names"] for name in names),
+            crash="".join(words["crash"]),
+        )
+        for words in heard
+    ]
 
 
 def kinds_of(name: str) -> tuple[Kind, ...]:
@@ -97,32 +110,43 @@ def sweep(fn: Callable[[Acknowledge], None], kind: Kind, renew: Callable[[], Non
         yield k, run_with_fault(fn, k, kind)
 
 
-def _in_child(fn: Callable[[Acknowledge], None], k: int, kind: Kind, send: int) -> None:
+def _in_child(tries: Sequence[Try], send: int) -> None:
     write = os.write  # the pipe is not storage: its writes are not counted
-
-    def say(word: str, value: object) -> None:
-        write(send, json.dumps([word, value]).encode() + b"\n")
-
     status = CRASHED
     try:
-        faults = _Faults(k, kind)
+        faults = _Faults()
         faults.install()
+        for number, (fn, k, kind) in enumerate(tries):
+
+            def say(word: str, value: object, number: int = number) -> None:
+                write(send, json.dumps([number, word, value]).encode() + b"\n")
+
+            faults.aim(k, kind)
+            _tried(fn, faults, say)
+        status = 0
+    finally:
+        os._exit(status)  # It must never return into the test runner.
+
+
+def _tried(fn: Callable[[Acknowledge], None], faults: _Faults, say: Callable[[str, object], None]) -> None:
+    try:
         try:
             fn(lambda value: say("acknowledged", value))
         except LatticeError as refused:
             say("refused", refused.code)
         say("names", faults.names)
-        status = 0
-    except BaseException:  # noqa: BLE001  # the child must never return into the test runner
+    except BaseException:  # noqa: BLE001  # whatever it is, the caller is to be told
         say("crash", traceback.format_exc())
-    finally:
-        os._exit(status)
 
 
 class _Faults:
     """Counts the storage calls of this process, and fails the k-th."""
 
-    def __init__(self, k: int, kind: Kind) -> None:
+    def __init__(self) -> None:
+        self.aim(0, "eio")
+
+    def aim(self, k: int, kind: Kind) -> None:
+        """Count from here on."""
         self.names: list[str] = []
         self._k = k
         self._kind = kind
@@ -147,14 +171,14 @@ class _Faults:
     def _fault(self, name: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         match self._kind:
             case "kill before":
-                os.kill(os.getpid(), signal.SIGKILL)
+                signal.raise_signal(signal.SIGKILL)
             case "kill after":
                 call(*args, **kwargs)
-                os.kill(os.getpid(), signal.SIGKILL)
+                signal.raise_signal(signal.SIGKILL)
             case "torn write" if name in WRITES:
                 descriptor, data, *place = args
                 call(descriptor, data[: len(data) // 2], *place)
-                os.kill(os.getpid(), signal.SIGKILL)
+                signal.raise_signal(signal.SIGKILL)
             case "short write" if name in WRITES:
                 self._full = True
                 descriptor, data, *place = args

@@ -3,7 +3,8 @@
 As the command line runs it, in a forked process, with the board in memory: what is tried is the order of the
 calls, not the disk (`power.py` has that). Afterwards the board is as before, or as after the whole act, and never
 as before where the command said that it was done; nor as after where it said that nothing was recorded; the
-next commands work; and the doctor breaks down nowhere.
+next commands work; and the doctor breaks down nowhere. The clock and chance of a case are the same for each fault,
+so that faults often leave the same board to the byte: that is judged once.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 
 from lattice.commands.tasks import Comment, CreateTask, change
@@ -21,15 +23,18 @@ from lattice.core.record import Record
 from lattice.errors import LatticeError
 from lattice.store.files.resources import FileResources
 from tests.conftest import make_board
-from tests.faults import Acknowledge, Kind, Outcome, kinds_of, run_with_fault
+from tests.faults import KILLS, Acknowledge, Kind, Outcome, Try, kinds_of, run_with_faults
 from tests.torture.arena import Finding, contained
-from tests.torture.breaks import BREAKS
-from tests.torture.corruption import ask
+from tests.torture.breaks import BREAKS, put
+from tests.torture.corruption import Told, ask
+from tests.torture.image import Image
 from tests.torture.storage import ANN, TEXT, opened
 
 State = Callable[[Path], None]
 Streams = Mapping[str, tuple[bool, tuple[str, ...]]]
 MEMORY = Path("/dev/shm")
+SETTLED_NS = 100_000_000  # The times of a folder are believed when they are older than a tick or two of the kernel.
+CLOCK_NS = 1_000_000  # more than the looks at the clock that a command takes, each of which is a microsecond later
 GOLDEN = 0.618034  # its multiples, modulo one, lie far from each other
 NOTHING_RECORDED = "STORAGE_ERROR"
 MAKING = (
@@ -189,6 +194,8 @@ def run_case(case: Case, bench: Bench, folder: Path, broken: Sequence[str] = ())
     folder.mkdir()
     os.environ.update(HOME=str(folder), XDG_STATE_HOME=str(folder))
     place = Path(tempfile.mkdtemp(prefix="lattice-torture-", dir=MEMORY if os.access(MEMORY, os.W_OK) else folder))
+    for name in broken:
+        BREAKS[name]()
     found: list[str] = []
     tried = 0
     try:
@@ -196,16 +203,12 @@ def run_case(case: Case, bench: Bench, folder: Path, broken: Sequence[str] = ())
         shutil.copytree(bench.root, start.root)
         shutil.copytree(bench.earlier, place / "start" / "earlier")
         STATES[case.state](start.root)
-        before, image = streams(start.root), Image.of(start.root)
-        after, names = _sound(case, start, image, place / "whole", broken)
-        for k, kind in _some([(k, kind) for k, name in enumerate(names, 1) for kind in kinds_of(name)], case):
-            root = place / f"{k}-{kind.replace(' ', '-')}"
-            outcome = _acted(case, start, image, root, k, kind, broken)
-            wrong = [outcome.crash] if outcome.crash else wrongs(root, kind, outcome, before, after)
+        trial = _Trial(case, start, place)
+        for fault, root, wrong in trial.run():
             tried += 1
             if wrong:
                 shutil.move(root, folder / root.name)
-                found += [f"call {k} ({names[k - 1]}), {kind}: {one}" for one in wrong]
+                found += [f"{fault}: {one}" for one in wrong]
             else:
                 shutil.rmtree(root)
     finally:
@@ -218,36 +221,75 @@ def run_case(case: Case, bench: Bench, folder: Path, broken: Sequence[str] = ())
     )
 
 
-class Image(Record):
-    """A folder as it is now, in memory: laying it out again takes a fraction of what copying it does."""
+class _Trial:
+    """A case, its board as it is before the command, and what was judged of the boards that faults left."""
 
-    folders: tuple[tuple[str, int], ...]
-    files: tuple[tuple[str, bytes, int, int], ...]
+    def __init__(self, case: Case, start: Bench, place: Path) -> None:
+        self._case = case
+        self._start = start
+        self._place = place
+        self._image = Image.of(start.root)  # before anything is derived
+        self._before = streams(start.root)
+        self._times = {at for *_, at in (*self._image.folders, *self._image.files)}
+        self._now_ns = time.time_ns() + SETTLED_NS
+        self._pid = os.getpid()
+        self._judged: dict[tuple[Image, tuple[int, ...]], list[str]] = {}
+        self._examined: set[Image] = set()
 
-    @classmethod
-    def of(cls, folder: Path) -> Image:
-        inside = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-        files = [(name, (folder / name).stat()) for name in inside if (folder / name).is_file()]
-        return cls(
-            tuple((name, (folder / name).stat().st_mtime_ns) for name in inside if (folder / name).is_dir()),
-            tuple((name, (folder / name).read_bytes(), stat.st_mode, stat.st_mtime_ns) for name, stat in files),
-        )
+    def run(self) -> Iterator[tuple[str, Path, list[str]]]:
+        """Each fault, the board that it left, and what is wrong there."""
+        warm, root = self._place / "warm", self._place / "whole"
+        self._image.lay(warm)
+        self._command(warm)  # What it imports is then in this process, before the forks.
+        (whole,) = run_with_faults([(self._act(root), 0, "eio")])
+        if whole.crash or not whole.acknowledged:
+            raise AssertionError(f"{self._case} does not run without a fault: {whole}")
+        after = streams(root)
+        faults = [(k, kind) for k, name in enumerate(whole.names, 1) for kind in kinds_of(name)]
+        some = list(_some(faults, self._case))
+        outlived = [(k, kind) for k, kind in some if kind not in KILLS]
+        for together in (outlived, *([fault] for fault in some if fault[1] in KILLS)):
+            roots = [self._place / f"{k}-{kind.replace(' ', '-')}" for k, kind in together]
+            tries: list[Try] = [(self._act(root), k, kind) for root, (k, kind) in zip(roots, together, strict=True)]
+            for root, (k, kind), outcome in zip(roots, together, run_with_faults(tries) if tries else [], strict=True):
+                dead = outcome.status and kind not in KILLS
+                wrong = (
+                    [outcome.crash or "it died"] if outcome.crash or dead else self._judge(root, kind, outcome, after)
+                )
+                yield f"call {k} ({whole.names[k - 1]}), {kind}", root, wrong
 
-    def lay(self, folder: Path) -> None:
-        folder.mkdir()
-        at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            for name, _ in self.folders:
-                os.mkdir(name, dir_fd=at)
-            for name, data, mode, mtime_ns in self.files:
-                descriptor = os.open(name, os.O_WRONLY | os.O_CREAT, mode & 0o777, dir_fd=at)
-                os.write(descriptor, data)
-                os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-                os.close(descriptor)
-            for name, mtime_ns in self.folders:  # The marks of what is derived say it.
-                os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=at)
-        finally:
-            os.close(at)
+    def _act(self, root: Path) -> Callable[[Acknowledge], None]:
+        """The command, on a board at `root`, where nothing but the fault is different each time."""
+        self._image.lay(root)
+
+        def act(acknowledge: Acknowledge) -> None:
+            ns, chances = count(self._now_ns, 1_000), count(1)
+            put(time, "time_ns", lambda: next(ns))
+            put(os, "urandom", lambda size: next(chances).to_bytes(size))
+            put(os, "getpid", lambda: self._pid)
+            said = self._command(root)
+            if said.broke_down:
+                raise AssertionError(said.out)
+            acknowledge(said.out if said.status == 0 else f"refused: {said.out}")
+
+        return act
+
+    def _command(self, root: Path) -> Told:
+        os.chdir(root)
+        return ask(*self._start.words(COMMANDS[self._case.command]))
+
+    def _judge(self, root: Path, kind: Kind, outcome: Outcome, after: Streams) -> list[str]:
+        left = Image.of(root).like(lambda at: at in self._times or 0 <= at - self._now_ns < CLOCK_NS)
+        allowed = _allowed(outcome)
+        if (left, allowed) not in self._judged:
+            self._judged[left, allowed] = wrongs(root, outcome, self._before, after)
+        wrong = self._judged[left, allowed]
+        if kind != "kill after" or left in self._examined:
+            return wrong  # The doctor takes as long as all the rest.
+        self._examined.add(left)
+        os.chdir(root)
+        doctor = ask("doctor")
+        return [*wrong, f"the doctor broke down: {doctor.out}"] if doctor.broke_down else wrong
 
 
 def _some(faults: Sequence[tuple[int, Kind]], case: Case) -> Iterator[tuple[int, Kind]]:
@@ -256,31 +298,6 @@ def _some(faults: Sequence[tuple[int, Kind]], case: Case) -> Iterator[tuple[int,
     while int(place) < len(faults):
         yield faults[int(place)]
         place += 1 / case.share
-
-
-def _sound(
-    case: Case, start: Bench, image: Image, root: Path, broken: Sequence[str]
-) -> tuple[Streams, tuple[str, ...]]:
-    """The streams after the command, and its calls, where no fault is met."""
-    outcome = _acted(case, start, image, root, 0, "eio", broken)
-    if outcome.crash or not outcome.acknowledged:
-        raise AssertionError(f"{case} does not run without a fault: {outcome}")
-    return streams(root), outcome.names
-
-
-def _acted(case: Case, start: Bench, image: Image, root: Path, k: int, kind: Kind, broken: Sequence[str]) -> Outcome:
-    image.lay(root)
-
-    def act(acknowledge: Acknowledge) -> None:
-        os.chdir(root)
-        said = ask(*start.words(COMMANDS[case.command]))
-        if said.broke_down:
-            raise AssertionError(said.out)
-        acknowledge(said.out if said.status == 0 else f"refused: {said.out}")
-
-    for name in broken:
-        BREAKS[name]()
-    return run_with_fault(act, k, kind)
 
 
 def streams(root: Path) -> Streams:
@@ -304,13 +321,20 @@ def streams(root: Path) -> Streams:
     return seen
 
 
-def wrongs(root: Path, kind: Kind, outcome: Outcome, before: Streams, after: Streams) -> list[str]:
-    """Everything that must not be so after the fault, and after the commands that follow it."""
+def _allowed(outcome: Outcome) -> tuple[int, ...]:
+    """Which of before (0) and after (1) the board may be, by what the command said."""
     said = outcome.acknowledged[0] if outcome.acknowledged else ""
-    refused = said.startswith("refused")
-    allowed = [before] if refused and NOTHING_RECORDED in said else [after] if said and not refused else [before, after]
+    if said.startswith("refused"):
+        return (0,) if NOTHING_RECORDED in said else (0, 1)
+    return (1,) if said else (0, 1)
+
+
+def wrongs(root: Path, outcome: Outcome, before: Streams, after: Streams) -> list[str]:
+    """Everything that must not be so after the fault, and after the commands that follow it."""
     try:
         seen = streams(root)
+        allowed = [(before, after)[which] for which in _allowed(outcome)]
+        said = outcome.acknowledged[:1]
         found = [] if any(_same(seen, one, before) for one in allowed) else [f"neither before nor after: {said} {seen}"]
         board = opened(root)
         kept = next(name for name in ("LAT-1", "LAT-2") if not board.store.task(board.resolve(name)).archived)
@@ -325,11 +349,7 @@ def wrongs(root: Path, kind: Kind, outcome: Outcome, before: Streams, after: Str
             found.append("the next commands did not add their events")
     except (LatticeError, AssertionError) as wrong:
         return [f"the board cannot be used: {wrong}"]
-    if kind != "kill after":
-        return found  # It is asked once for each call: it takes as long as all the rest.
-    os.chdir(root)
-    doctor = ask("doctor")
-    return found + ([f"the doctor broke down: {doctor.out}"] if doctor.broke_down else [])
+    return found
 
 
 def _same(seen: Streams, other: Streams, known: Streams) -> bool:

@@ -22,7 +22,7 @@ from tests.torture.site import Site
 pytestmark = pytest.mark.torture
 SHARE = 0.02
 PARTS_OF_RUNS = 2
-FAULTS_OF_ACTS = 0.75  # which are more than 10,000
+FAULTS_OF_ACTS = 0.6  # which are more than 10,000
 DEAF = f"""
 import os
 def write(descriptor, data, call=os.write):

@@ -105,7 +105,7 @@ def run_trial(trial: Trial, bench: Bench, folder: Path, program: str = PLAIN) ->
     crashed = done.returncode not in (0, 1) or "INTERNAL_ERROR" in done.stdout or "Traceback" in done.stderr
     said = done.stdout if done.returncode == 0 else f"refused: {done.stdout}"
     found = [f"it broke down: {done.stdout} {done.stderr}"] if crashed else []
-    found = found or wrongs(mine.root, trial.kind, Outcome((said,), (), done.returncode, ()), before, trial.after)
+    found = found or wrongs(mine.root, Outcome((said,), (), done.returncode, ()), before, trial.after)
     if not found:
         shutil.rmtree(folder)
     label = f"{trial}" + (f" [{folder}]" if found else "")
