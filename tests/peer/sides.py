@@ -114,11 +114,15 @@ def steps(text: str) -> Iterator[Step]:
         waiting = ""
 
 
-def play(side: Side, script: Sequence[Step]) -> list[Answer]:
-    """Give every command to the side, in order."""
+def begin(side: Side) -> None:
+    """Its board, and the file that the script attaches."""
     (side.folder / "note.md").write_text("A note\n", encoding="utf-8")
     begun = side.ask("init", "--path", ".", "--project-code", "LAT", "--actor", "human:ann", "--no-setup-claude")
     assert 0 == begun.status, begun
+
+
+def play(side: Side, script: Sequence[Step]) -> list[Answer]:
+    """Give every command to the side, in order."""
     names: dict[str, str] = {}
     return [_step(side, step, names) for step in script]
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.peer.sides import OURS_ON_DISK, READERS, SCRIPT, Side, both, differences, earlier, ours, steps
+from tests.peer.conftest import Played
+from tests.peer.sides import OURS_ON_DISK, READERS, Side, differences, earlier, ours
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 
@@ -28,11 +29,9 @@ INTENDED = {
 TAGS = {"LAT-4": "a tag is kept once, however often it is given"}
 
 
-def test_two_hundred_commands_do_the_same_in_both_tools(command: Path, tmp_path: Path) -> None:
-    script = list(steps(SCRIPT.read_text(encoding="utf-8")))
+def test_two_hundred_commands_do_the_same_in_both_tools(command: Path, played: Played) -> None:
+    script, theirs, mine, there, here, _ = played
     assert len(script) >= COMMANDS_MIN
-    there, here = earlier(command, _folder(tmp_path, "there")), ours(_folder(tmp_path, "here"))
-    theirs, mine = both(there, here, script)
     found = {
         step.line: f"there {left.status} {left.code}, here {right.status} {right.code}: {right.said}"
         for step, left, right in zip(script, theirs, mine, strict=True)
@@ -87,9 +86,3 @@ def _tagged(data: Any) -> Any:
 def _general(text: str) -> str:
     timeless = re.sub(r'"\d{4}-\d\d-\d\dT[0-9:.+Z-]+"', '"TIME"', text)
     return re.sub(r"\b(ev|res|art|sess)_(?!01KA8Z)[0-9A-HJKMNP-TV-Z]{26}", r"\1_ID", timeless)
-
-
-def _folder(root: Path, name: str) -> Path:
-    folder = root / name
-    folder.mkdir()
-    return folder

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.peer.sides import SCRIPT, Side, both, differences, earlier, ours, steps
+from tests.peer.conftest import Played
+from tests.peer.sides import SCRIPT, Side, differences, earlier, ours, steps
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 
@@ -30,18 +31,13 @@ INTENDED = {
     "stats": "a resource is no task: its events are none of a task's, and it is never the busiest one",
     "weather": "the same: the day's events are those of tasks",
 }
-NAMELESS = ("resource create ''", "resource create '../x'")
-"""What we refuse, and what would lie on the earlier tool's board as no resource of ours."""
 Data = Any
 
 
 @pytest.fixture(scope="module")
-def boards(command: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Side]:
+def boards(command: Path, played: Played) -> dict[str, Side]:
     """The earlier tool, on a board that it has made itself and on one that we have."""
-    there, here = (tmp_path_factory.mktemp(name) for name in ("there", "here"))
-    script = [step for step in steps(SCRIPT.read_text(encoding="utf-8")) if step.line not in NAMELESS]
-    both(earlier(command, there), ours(here), script)
-    made = {"theirs": earlier(command, there), "ours": earlier(command, here)}
+    made = dict(zip(("theirs", "ours"), (earlier(command, copy) for copy in played.copies), strict=True))
     for peer in made.values():
         for task in ARCHIVED:
             assert 0 == peer.ask("archive", task, "--actor", "human:ann").status
