@@ -47,7 +47,7 @@ format: $(READY) ## put the code in its form
 	@$(PY) -m ruff check --quiet --fix --select I . ; $(PY) -m ruff format --quiet .
 
 test: $(READY) ## the tests, JOBS at a time
-	@$(PY) -m pytest -q -n $(JOBS) $(ARGS)
+	@$(PY) -m pytest -q -n $(JOBS) --dist worksteal $(ARGS)
 
 docs: $(READY) ## write docs/reference/ from the code
 	@$(PY) tools/reference.py
