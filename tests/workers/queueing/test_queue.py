@@ -91,6 +91,7 @@ def test_a_run_that_has_to_wait_lets_pass_who_need_not() -> None:
 def test_a_run_waits_for_its_time_and_for_the_pause_of_its_engine() -> None:
     assert ["b"] == start_now([waits("a", due_ms=NOW + 1), waits("b", due_ms=NOW)])
     assert ["b"] == start_now([waits("a", engine="claude"), waits("b")], paused_ms={"claude": NOW + 1})
+    assert ["b"] == start_now([waits("a", worker="X"), waits("b", worker="Y")], paused_ms={"worker-x": NOW + 1})
 
 
 # Limits
@@ -440,28 +441,27 @@ exit 1
 """
 
 
-def test_a_rate_limit_pauses_its_engine_and_uses_up_no_retry(bench: Bench) -> None:
+def test_a_rate_limit_pauses_its_worker_and_uses_up_no_retry(bench: Bench) -> None:
     run = bench.start(bench.worker(limited(3), worktree=False, retries={"times": 1, "backoff_seconds": 0}))
     eventually(lambda: bench.events("process_failed"))
     cause = bench.end(run)["cause"]
     assert {"kind": "rate_limit", "resets_at": bench.note("reset")} == cause
-    bench.worker('date +%s >> "$NOTES/other"', name="Other", worktree=False)
-    other = bench.start("Other", tasks(bench, 1)[0])
-    assert other.waits(), "an engine that pauses starts nothing"
+    other = bench.start("Sleeper", tasks(bench, 1)[0])
+    assert other.waits(), "a worker that pauses starts nothing, on any task"
+    assert not bench.start(bench.worker("exit 0", name="Other", worktree=False), tasks(bench, 1)[0]).waits()
     drained(bench)
     reset = int(subprocess.check_output(["date", "-d", cause["resets_at"], "+%s"], text=True))
-    _, second = (int(text) for text in (bench.notes / "at").read_text().split())
-    assert reset <= second
-    assert reset <= int((bench.notes / "other").read_text())
+    _, *later = (int(text) for text in (bench.notes / "at").read_text().split())
+    assert [True, True] == [reset <= each for each in later]
     assert [1, 1] == [body.attempt for body in requests(bench)]
     assert 1 == len(bench.events("process_completed"))
 
 
-def test_a_rate_limit_without_retries_ends_the_run_and_pauses_the_engine(bench: Bench) -> None:
+def test_a_rate_limit_without_retries_ends_the_run_and_pauses_the_worker(bench: Bench) -> None:
     run = bench.ended(limited(300), worktree=False)
     assert ("failed", "rate_limit") == (run.state, (run.cause or {})["kind"])
     error = bench.error("worker", "run", "Sleeper", "LAT-1", "--no-queue", "--actor", "human:ann")
-    assert "the rate limit of script" in error["message"]
+    assert "the rate limit of Sleeper" in error["message"]
     assert 1 == len(requests(bench))
 
 

@@ -171,7 +171,7 @@ def show(line: Mapping[str, Any]) -> str | None:
         info = said.mapping(line.get("rate_limit_info"))
         return said.activity("rate limit:", info.get("status"), said.moment(info.get("resetsAt")))
     if kind == "result":
-        return said.activity("result:", line.get("subtype"), "(an error)" if line.get("is_error") is True else None)
+        return said.activity("result: an error," if line.get("is_error") is True else "result:", line.get("subtype"))
     return None
 
 

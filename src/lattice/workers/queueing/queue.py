@@ -8,7 +8,7 @@ queue's lock, so that there are never too many (`docs/decisions/0011-the-lease-i
     runs/queue/lock             held while slots are counted and taken, and while a run joins or leaves the queue
     runs/queue/attendant        held by the guard that waits for the time of the next run
     runs/queue/wake             a FIFO: that guard is to look again
-    runs/queue/paused-<engine>  until when the engine is under a rate limit, in milliseconds since 1970
+    runs/queue/paused-<whom>  until when an engine, or a worker, is under a rate limit, in milliseconds since 1970
     runs/<run_id>/queued        the run waits; in it, the time before which it does not start
 """
 
@@ -34,7 +34,7 @@ from lattice.workers.handover import environment_of, note_end, start_guard
 from lattice.workers.processes.marks import RUN_MARK
 from lattice.workers.queueing.purse import Purse
 from lattice.workers.queueing.sight import Memory, Seen, waiting_of
-from lattice.workers.queueing.turns import Limits, Waiting, choose
+from lattice.workers.queueing.turns import Limits, Waiting, choose, limited_with
 from lattice.workers.reconcile import mend
 from lattice.workers.runs import RunFolder, open_runs
 from lattice.workers.spec import RunSpec
@@ -60,7 +60,7 @@ def admission(board: Board, spec: RunSpec, task: Task) -> Iterator[Turn]:
     The caller makes the run's folder inside: from then on its lease, or its place in the queue, counts.
     Raises LockTimeout; BudgetExceeded where it does not fit below a ceiling.
     """
-    limits = _limits(board, [spec.engine])
+    limits = _limits(board, [limited_with(spec.process_type, spec.engine)])
     free = limits.board is None and limits.engines.get(spec.engine) is None and spec.max_parallel is None
     if free and not limits.paused_ms and not Purse.is_needed(board, spec):
         yield Turn(spec)
@@ -190,7 +190,7 @@ def take_out(board: Board, run_id: str, reason: str | None, by: str) -> bool:
 
 
 def next_time_ms(board: Board, memory: Memory) -> int | None:
-    """The first moment to come at which the time of a run that waits is there, or an engine's pause is over."""
+    """The first moment to come at which the time of a run that waits is there, or a pause is over."""
     times = memory.due_times(board)
     if times:
         times += [_until(path) for path in _lock(board).parent.glob("paused-*")]
@@ -198,9 +198,9 @@ def next_time_ms(board: Board, memory: Memory) -> int | None:
     return min((time for time in times if time > now_ms), default=None)
 
 
-def pause(board: Board, engine: str, until_ms: int) -> None:
-    """Start no run of the engine before that time. Raises OSError."""
-    path = _paused(board, engine)
+def pause(board: Board, spec: RunSpec, until_ms: int) -> None:
+    """Start no run that has its rate limit with this one before that time. Raises OSError."""
+    path = _paused(board, limited_with(spec.process_type, spec.engine))
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     disk.replace(path, b"%d\n" % max(until_ms, _until(path)), durable=True)
 
@@ -278,7 +278,7 @@ def _end_waiting(board: Board, folder: RunFolder, ending: Ending, by: str) -> bo
 
 
 def _chosen(board: Board, seen: Seen, waiting: Sequence[Waiting], purse: Purse) -> dict[str, tuple[str, ...]]:
-    limits = _limits(board, {run.engine for run in waiting})
+    limits = _limits(board, {limited_with(run.worker, run.engine) for run in waiting})
     running = [(spec.process_type, spec.engine) for spec in seen.running]
     return choose(waiting, running, limits, board.ledger.source.now_ms(), purse.afford)
 
@@ -290,15 +290,15 @@ def _in_log(board: Board, folder: RunFolder) -> str | None:
     return run.state if run is not None else None
 
 
-def _limits(board: Board, engines: Iterable[str]) -> Limits:
-    until = {engine: _until(_paused(board, engine)) for engine in engines}
+def _limits(board: Board, limited: Iterable[str]) -> Limits:
+    until = {whom: _until(_paused(board, whom)) for whom in limited}
     now_ms = board.ledger.source.now_ms()
-    paused = {engine: until_ms for engine, until_ms in until.items() if until_ms > now_ms}
+    paused = {whom: until_ms for whom, until_ms in until.items() if until_ms > now_ms}
     return Limits(board.config.max_parallel, board.config.engine_limits, paused)
 
 
-def _paused(board: Board, engine: str) -> Path:
-    return board.folder / "runs" / "queue" / f"paused-{engine}"
+def _paused(board: Board, whom: str) -> Path:
+    return board.folder / "runs" / "queue" / f"paused-{whom}"
 
 
 def _until(path: Path) -> int:

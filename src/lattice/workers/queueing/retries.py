@@ -29,7 +29,7 @@ LIMITED_MAX = 20
 """How many rate limits in a row a run waits for."""
 
 LIMITED_S = 300.0
-"""How long an engine pauses that did not say until when."""
+"""How long a rate limit lasts that did not say until when."""
 
 LIMITED_S_MAX = 8 * 24 * 3600.0
 """The longest that it may ask for: a limit of a week, and a day."""
@@ -68,7 +68,7 @@ def following(board: Board, folder: RunFolder, spec: RunSpec, outcome: Outcome) 
         return
     try:
         if _is_limited(outcome):
-            queue.pause(board, spec.engine, due_ms)
+            queue.pause(board, spec, due_ms)
         used = (outcome.certificate or {}).get("usage")
         retry = _prepared(board, spec, due_ms, used, limited=_is_limited(outcome)) if _again(spec, outcome) else None
     except OSError as refused:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from lattice.core.record import Record
 from lattice.ledger import timestamp
-from lattice.workers.definitions.agents import TEAM
+from lattice.workers.definitions.agents import TEAM, is_agent
 
 
 class Limits(Record):
-    """How many runs may go at once, of the board and by engine; and which engines pause, until when."""
+    """How many runs may go at once, of the board and by engine; and who pauses, by `limited_with`, until when."""
 
     board: int | None = None
     engines: Mapping[str, int] = {}
@@ -59,6 +59,11 @@ def choose(
     return said
 
 
+def limited_with(worker: str, engine: str) -> str:
+    """Who is under a rate limit when this run is: all of an agent's engine, which has one account; else the worker."""
+    return engine if is_agent(engine) else f"worker-{worker.casefold()}"
+
+
 def _slots(worker: str, engine: str) -> tuple[tuple[str, str], ...]:
     """What a run takes one of. A team takes none of the board's: it works through its members, which do."""
     return ("board", TEAM if engine == TEAM else ""), ("engine", engine), ("worker", worker.casefold())
@@ -67,8 +72,9 @@ def _slots(worker: str, engine: str) -> tuple[tuple[str, str], ...]:
 def _obstacles(run: Waiting, taken: Mapping[tuple[str, str], int], limits: Limits, now_ms: int) -> Iterator[str]:
     if run.due_ms > now_ms:
         yield f"its time, {timestamp(run.due_ms)}"
-    if limits.paused_ms.get(run.engine, 0) > now_ms:
-        yield f"the rate limit of {run.engine}, until {timestamp(limits.paused_ms[run.engine])}"
+    paused_ms = limits.paused_ms.get(limited_with(run.worker, run.engine), 0)
+    if paused_ms > now_ms:
+        yield f"the rate limit of {run.engine if is_agent(run.engine) else run.worker}, until {timestamp(paused_ms)}"
     most = (None if run.engine == TEAM else limits.board, limits.engines.get(run.engine), run.max_parallel)
     names = ("the board", f"engine {run.engine}", run.worker)
     for slot, limit, name in zip(_slots(run.worker, run.engine), most, names, strict=True):
