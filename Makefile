@@ -8,7 +8,8 @@ SHELL := /bin/sh
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-JOBS ?= auto
+# One more than the processors: some tests wait for processes that work, or for a disk.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PIP_QUIET := -qq --no-input --disable-pip-version-check --no-warn-script-location
 
 .PHONY: help setup check format test docs demo torture bench profile lock clean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -80,3 +81,6 @@ def git(folder: Path, *words: str) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "peer: runs the earlier tool, lattice-tracker 0.2, which needs Python 3.12")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # What a shell runs in its background has SIGINT ignored, and so has all that it starts; tests interrupt that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
