@@ -105,7 +105,12 @@ class Campaign:
         yield partial(soak.soak, self._new(), self._seed, self._soaked)
 
     def _hardships(self) -> Iterator[Job]:
-        deaf, site, decided = hardships.deadline_site(self._new()), self._site(), self._decisions()
+        sites = hardships.deadline_site(self._new()), self._site(), self._decisions()
+        # Each of them is one of a kind: a small share tries all of them, once.
+        for _ in range(max(1, round(HARDSHIPS * self._share))):
+            yield from self._each_hardship(*sites)
+
+    def _each_hardship(self, deaf: Site, site: Site, decided: Site) -> list[Job]:
         everything: list[Job] = [
             partial(hardships.deadline, worker, deaf, self._new(), self._late_s_max) for worker in hardships.DEAF
         ]
@@ -120,9 +125,7 @@ class Campaign:
         everything += [partial(hardships.clock_jump, by_s, site, self._new()) for by_s in hardships.JUMPS_S]
         everything += [partial(hardships.boot_clock, by_s, site, self._new()) for by_s in (100_000, -1_000)]
         everything += [partial(strangers.reused, case, site, self._new()) for case in strangers.CASES]
-        # Each of them is one of a kind: a small share tries all of them, once.
-        for _ in range(max(1, round(HARDSHIPS * self._share))):
-            yield from everything
+        return everything
 
     def _runs(self) -> Iterator[Job]:
         site = self._site()
