@@ -6,12 +6,14 @@ import os
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lattice.commands.artifacts import Attach
 from lattice.commands.board import Board
-from lattice.commands.tasks import ChangeStatus, Comment, CreateTask, change
+from lattice.commands.edges import Link
+from lattice.commands.tasks import Assign, ChangeStatus, Comment, CreateTask, change
 from lattice.core.codec import decode, encode
 from lattice.core.events import TaskCreated
 from lattice.core.fulltext import parse_words
@@ -128,6 +130,39 @@ def test_no_flipped_byte_shows(filled: Board) -> None:
     for at in places:
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         assert expected == rows(filled)
+
+
+def test_no_page_that_lost_a_byte_shows(filled: Board) -> None:
+    """What follows the byte is read amiss: rows that an index does not find any more are missed by their number."""
+    one, two, three = (row.id for row in rows(filled))
+    for source, target in ((one, two), (three, two), (three, one)):
+        change(filled, source, Link("blocks", target), ANN)
+    change(filled, two, Assign("agent:a"), ANN)
+    expected = answers(filled)
+    assert ([2, 1], ["Two"]) == ([len(expected["incoming"]), len(expected["outgoing"])], expected["assigned"])
+    path = filled.folder / index_file.FILE
+    whole = path.read_bytes()
+    page = int.from_bytes(whole[16:18], "big")
+    places = [at + off for at in range(0, len(whole), page) for off in (0, 7, 90, 3000, *range(page - 240, page, 16))]
+    assert len(places) > 200
+    for at in places:
+        path.write_bytes(whole[:at] + whole[at + 1 :])
+        assert expected == answers(filled), f"without byte {at}"
+
+
+def answers(board: Board) -> dict[str, Any]:
+    """What the indices of the index answer."""
+    _, two, three = (row.id for row in rows(board))
+    with board.store.view() as view:
+        return {
+            "incoming": view.incoming(two),
+            "outgoing": [edge for edge in view.outgoing(three) if edge.target == two],
+            "edges": view.edges(),
+            "assigned": [row.title for row in view.assigned("agent:a", ["backlog", "done"])],
+            "running": view.running(),
+            "pressing": [row.title for row in view.pressing(["backlog"])],
+            "row": view.row(three),
+        }
 
 
 def _all(data: bytes, word: bytes) -> list[int]:

@@ -1,7 +1,7 @@
 """The file of the index: its schema, and the answers it gives.
 
-Every row has a checksum, and the numbers of rows are kept beside them, so that a damaged file is found out
-by whoever is answered from it.
+Every row has a checksum. How many rows an answer has to have is kept beside them, on other pages of the file, so
+that a damaged file is found out by whoever is answered from it, also where rows are not found any more.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lattice.core.fulltext import Phrase
 
 FILE = "index.sqlite"
-VERSION = 2
+VERSION = 3
 BUSY_WAIT_S = 2.0
 _PRIVATE = 0o600
 _PAGE = 16_384  # A board is put in a fifth faster than with SQLite's 4,096, and no question is slower.
@@ -34,6 +34,7 @@ CREATE TABLE tasks (
 CREATE TABLE documents (id TEXT PRIMARY KEY, text BLOB NOT NULL, crc INTEGER NOT NULL);
 CREATE TABLE edges (source TEXT NOT NULL, type TEXT NOT NULL, target TEXT NOT NULL, note TEXT, crc INTEGER NOT NULL);
 CREATE TABLE counts (away INTEGER, status TEXT, n INTEGER NOT NULL, PRIMARY KEY (away, status)) WITHOUT ROWID;
+CREATE TABLE tallies (what TEXT, key TEXT, n INTEGER NOT NULL, PRIMARY KEY (what, key)) WITHOUT ROWID;
 CREATE TABLE pending (id TEXT PRIMARY KEY, unfinished INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE texts (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
 CREATE TABLE wordless (id TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -45,17 +46,41 @@ _INDEXES = {
     "outgoing": "edges (source)",
     "incoming": "edges (target)",
 }
-_COUNT_IN = """
-CREATE TRIGGER came AFTER INSERT ON tasks BEGIN
-    INSERT INTO counts VALUES (new.away, new.status, 1) ON CONFLICT DO UPDATE SET n = n + 1;
-    INSERT OR IGNORE INTO wordless VALUES (new.id);
-END
-"""
-_COUNT_OUT = """
-CREATE TRIGGER went AFTER DELETE ON tasks BEGIN
-    UPDATE counts SET n = n - 1 WHERE away = old.away AND status = old.status;
-END
-"""
+_TALLIES = {
+    "assigned": ("tasks", "{}status || char(31) || {}assigned", "{}assigned NOT NULL"),
+    "running": ("tasks", "''", "{}runs > 0"),
+    "source": ("edges", "{}source", "1"),
+    "target": ("edges", "{}target", "1"),
+}
+"""What is counted for an index's answers: the rows of a table by a key, where a condition holds."""
+
+
+def _triggers() -> Mapping[str, str]:
+    """What keeps the numbers of rows beside the rows."""
+    return {
+        "came": f"""AFTER INSERT ON tasks BEGIN
+            INSERT INTO counts VALUES (new.away, new.status, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+            INSERT OR IGNORE INTO wordless VALUES (new.id);
+            {_tallying("tasks", "new.", "+ 1")}
+        END""",  # noqa: S608  # the names are ours
+        "went": f"""AFTER DELETE ON tasks BEGIN
+            UPDATE counts SET n = n - 1 WHERE away = old.away AND status = old.status;
+            {_tallying("tasks", "old.", "- 1")}
+        END""",  # noqa: S608  # the names are ours
+        "tied": f"AFTER INSERT ON edges BEGIN {_tallying('edges', 'new.', '+ 1')} END",
+        "untied": f"AFTER DELETE ON edges BEGIN {_tallying('edges', 'old.', '- 1')} END",
+    }
+
+
+def _tallying(table: str, row: str, change: str) -> str:
+    return " ".join(
+        f"INSERT INTO tallies SELECT '{what}', {key.format(row, row)}, {change} WHERE {fits.format(row)} "
+        f"ON CONFLICT DO UPDATE SET n = n {change};"
+        for what, (of, key, fits) in _TALLIES.items()
+        if of == table
+    )
+
+
 _WORDS = """
 CREATE VIRTUAL TABLE words USING fts5 (
     title, description, comments, artifacts, crc UNINDEXED, tokenize = 'unicode61 remove_diacritics 2'
@@ -139,6 +164,7 @@ class IndexFile:
         """Keep a task as `prepare` has it, or nothing of it."""
         for table, column in (("tasks", "id"), ("documents", "id"), ("edges", "source")):
             self.execute(f"DELETE FROM {table} WHERE {column} = ?", (task_id,))  # noqa: S608  # the names are ours
+        self._check_tally("source", task_id, 0)  # What an index did not find, nothing was deleted of.
         if prepared is None:
             self.put_words(task_id, None)
         else:
@@ -146,14 +172,17 @@ class IndexFile:
 
     def fill(self, tasks: Sequence[Prepared]) -> None:
         """Keep these tasks, and no others, all of them without words."""
-        for trigger in ("came", "went"):
+        for trigger in _triggers():
             self.execute(f"DROP TRIGGER {trigger}")  # A count for each row takes as long as the row.
         for name in _INDEXES:
             self.execute(f"DROP INDEX {name}")  # Made of what is there, it takes half the time.
-        for table in ("tasks", "documents", "edges", "counts", "wordless"):
+        for table in ("tasks", "documents", "edges", "counts", "tallies", "wordless"):
             self.execute(f"DELETE FROM {table}")  # noqa: S608  # the names are ours
         self._add(sorted(tasks))
         self.execute("INSERT INTO counts SELECT away, status, count(*) FROM tasks GROUP BY away, status")
+        for what, (table, key, fits) in _TALLIES.items():
+            counted = f"SELECT '{what}', {key.format('', '')} AS key, count(*) FROM {table} WHERE {fits.format('')}"  # noqa: S608  # as above
+            self.execute(f"INSERT INTO tallies {counted} GROUP BY key")
         self.execute("INSERT INTO wordless SELECT id FROM tasks")
         self._attend()
 
@@ -161,8 +190,8 @@ class IndexFile:
         """Have every later row found, and counted."""
         for name, what in _INDEXES.items():
             self.execute(f"CREATE INDEX {name} ON {what}")
-        for trigger in (_COUNT_IN, _COUNT_OUT):
-            self.execute(trigger)
+        for name, what in _triggers().items():
+            self.execute(f"CREATE TRIGGER {name} {what}")
 
     def _add(self, tasks: Sequence[Prepared]) -> None:
         many = self.connection.executemany
@@ -216,12 +245,20 @@ class IndexFile:
         yield from (row for _, _, row in merge(*ordered, key=lambda one: one[:2]))
 
     def _ranked(self, status: str) -> Iterator[tuple[int, str, Summary]]:
-        where = "WHERE away = 0 AND status = ? ORDER BY rank, id"
+        where, before = "WHERE away = 0 AND status = ? ORDER BY rank, id", (-1, "")
         for row in self._rows(where, (status,)):
-            yield rank(row.priority, row.urgency), row.id, row
+            place = (rank(row.priority, row.urgency), row.id)
+            if place <= before:
+                raise Damaged
+            before = place
+            yield *place, row
 
     def assigned(self, name: str, statuses: Collection[str]) -> list[Summary]:
-        found = [row for status in statuses for row in self._rows("WHERE assigned = ? AND status = ?", (name, status))]
+        found: list[Summary] = []
+        for status in dict.fromkeys(statuses):
+            rows = list(self._rows("WHERE assigned = ? AND status = ?", (name, status)))
+            self._check_tally("assigned", f"{status}\x1f{name}", len(rows))
+            found += rows
         return [row for row in found if not row.archived]
 
     def count(self, status: str) -> int:
@@ -229,7 +266,12 @@ class IndexFile:
         return int(found[0]) if found is not None else 0
 
     def row(self, task_id: str) -> Summary | None:
-        return next(self._rows("WHERE id = ?", (task_id,)), None)
+        found = next(self._rows("WHERE id = ?", (task_id,)), None)
+        if found is None:  # Each task is in one of these two as well.
+            for table in ("wordless", "texts"):
+                if self.execute(f"SELECT 1 FROM {table} WHERE id = ?", (task_id,)).fetchone():  # noqa: S608  # ours
+                    raise Damaged
+        return found
 
     def _where(self, status_fits: Callable[[str], bool] | None) -> tuple[str, tuple[str, ...]]:
         if status_fits is None:  # The plus keeps SQLite from an index that it would have to sort all of.
@@ -248,6 +290,11 @@ class IndexFile:
     def _check_number(self, number: int, where: str, values: tuple[str, ...]) -> None:
         query = f"SELECT total(n) FROM counts {where}"  # noqa: S608  # as above
         if number != int(self.execute(query, values).fetchone()[0]):
+            raise Damaged
+
+    def _check_tally(self, what: str, key: str, number: int) -> None:
+        found = self.execute("SELECT n FROM tallies WHERE what = ? AND key = ?", (what, key)).fetchone()
+        if number != (int(found[0]) if found is not None else 0):
             raise Damaged
 
     def documents(self, ids: Sequence[str] | None = None) -> Iterator[Document]:
@@ -274,14 +321,21 @@ class IndexFile:
         return Document(task_id, found[1], found[3] > 0)
 
     def edges(self) -> list[Edge]:
-        hidden = "" if self._archived else "WHERE source IN (SELECT id FROM tasks WHERE away = 0)"
-        return self._edges(f"{hidden} ORDER BY source, rowid", ())
+        found = self._edges("ORDER BY source, rowid", ())
+        if len(found) != int(self.execute("SELECT total(n) FROM tallies WHERE what = 'source'").fetchone()[0]):
+            raise Damaged
+        away = set() if self._archived else {one for (one,) in self.execute("SELECT id FROM tasks WHERE away <> 0")}
+        return [edge for edge in found if edge.source not in away]
 
     def incoming(self, task_id: str) -> list[Edge]:
-        return self._edges("WHERE target = ? ORDER BY source, rowid", (task_id,))
+        found = self._edges("WHERE target = ? ORDER BY source, rowid", (task_id,))
+        self._check_tally("target", task_id, len(found))
+        return found
 
     def outgoing(self, task_id: str) -> list[Edge]:
-        return self._edges("WHERE source = ? ORDER BY rowid", (task_id,))
+        found = self._edges("WHERE source = ? ORDER BY rowid", (task_id,))
+        self._check_tally("source", task_id, len(found))
+        return found
 
     def _edges(self, where: str, values: tuple[str, ...]) -> list[Edge]:
         found = []
@@ -294,8 +348,9 @@ class IndexFile:
         return found
 
     def running(self) -> list[str]:
-        query = "SELECT id FROM tasks WHERE runs > 0 ORDER BY id"
-        return [str(task_id) for (task_id,) in self.execute(query)]
+        found = [str(task_id) for (task_id,) in self.execute("SELECT id FROM tasks WHERE runs > 0 ORDER BY id")]
+        self._check_tally("running", "", len(found))
+        return found
 
     def search(self, phrases: Sequence[Phrase], limit: int | None = None) -> list[Hit]:
         asked = " AND ".join(f'"{" ".join(phrase)}"*' for phrase in phrases)
