@@ -121,6 +121,30 @@ def test_an_index_that_cannot_be_believed_is_made_again(filled: Board, damage: s
     connection.close()
 
 
+def test_an_index_of_another_version_leaves_nothing_of_its_file(filled: Board) -> None:
+    path = filled.folder / index_file.FILE
+    size, titles = path.stat().st_size, [row.title for row in rows(filled)]
+    path.unlink()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA page_size = 1024")
+    connection.execute("CREATE TABLE before (text TEXT)")
+    connection.execute("INSERT INTO before VALUES (?)", ("x" * 4 * size,))
+    connection.commit()
+    connection.close()
+    assert titles == [row.title for row in rows(filled)]
+    assert (size, size) == (path.stat().st_size, sqlite_size(path))
+
+
+def sqlite_size(path: Path) -> int:
+    """What the pages in use take."""
+    connection = sqlite3.connect(path)
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    connection.close()
+    return int((pages - free) * size)
+
+
 def test_no_flipped_byte_shows(filled: Board) -> None:
     path = filled.folder / index_file.FILE
     whole = path.read_bytes()

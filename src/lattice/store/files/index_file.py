@@ -140,6 +140,16 @@ class IndexFile:
         names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'sqlite_*' AND sql NOT NULL"
         for (name,) in self.execute(f"{names} ORDER BY sql LIKE '%VIRTUAL%' DESC").fetchall():
             self.execute('DROP TABLE IF EXISTS "{}"'.format(name.replace('"', '""')))
+        self.execute("PRAGMA user_version = 0")
+        self.execute("COMMIT")
+        if self.execute("PRAGMA page_count").fetchone()[0]:
+            # What is left are free pages, all over the file, and of the size that its first version had.
+            self.execute("PRAGMA temp_store = MEMORY")
+            self.execute("VACUUM")
+        self.execute("BEGIN IMMEDIATE")
+        if self._version() == VERSION:
+            self.execute("COMMIT")  # as above
+            return
         for statement in _SCHEMA.split(";"):
             self.execute(statement)
         self._attend()
