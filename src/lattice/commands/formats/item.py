@@ -142,9 +142,9 @@ def json_items(
     """An item of each object, but of those for which `passed_over` has a reason. Raises NotFound, ValidationError."""
     items = []
     for where, shape in json_records(path, account):
-        reason = passed_over(shape)
-        if reason is not None:
-            account.skipped.append((where, reason[:200]))
+        why = passed_over(shape)
+        if why is not None:
+            account.skipped.append((where, why[:200]))
             continue
         try:
             items.append(item(where, shape, account))
