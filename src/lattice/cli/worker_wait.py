@@ -41,22 +41,12 @@ def data_of(run: RunView) -> dict[str, Any]:
 def waited(context: Context, run_id: str, *, quiet: bool, timeout_s: float | None = None) -> Answer:
     """Wait for the run's last step, and answer with its end. Raises RunFailed where it did not succeed."""
     board = context.board
-    ended = control.ended(board, run_id)
-    give_up_at = time.monotonic() + timeout_s if timeout_s is not None else None
-    progress = _Progress(context, run_id) if not quiet and sys.stderr.isatty() else None
     try:
-        while not ended.wait(FOLLOW_S if progress or give_up_at else None):
-            if progress:
-                progress.show()
-            if give_up_at is not None and time.monotonic() > give_up_at:
-                raise RunFailed(f"{run_id} has not ended within {timeout_s:g} s.", hint=f"lattice worker logs {run_id}")
+        _wait_for_end(context, run_id, quiet=quiet, timeout_s=timeout_s)
     except KeyboardInterrupt:
         raise Interrupted(
             f"{run_id} goes on without you.", hint=f"lattice worker stop {run_id}", run_id=run_id
         ) from None
-    finally:
-        if progress:
-            progress.clear()
     run = control.finish(board, run_id)
     if run.state != "succeeded":
         raise RunFailed(
@@ -77,6 +67,21 @@ def waited(context: Context, run_id: str, *, quiet: bool, timeout_s: float | Non
         ),
         quiet=run_id,
     )
+
+
+def _wait_for_end(context: Context, run_id: str, *, quiet: bool, timeout_s: float | None) -> None:
+    ended = control.ended(context.board, run_id)
+    give_up_at = time.monotonic() + timeout_s if timeout_s is not None else None
+    progress = _Progress(context, run_id) if not quiet and sys.stderr.isatty() else None
+    try:
+        while not ended.wait(FOLLOW_S if progress or give_up_at else None):
+            if progress:
+                progress.show()
+            if give_up_at is not None and time.monotonic() > give_up_at:
+                raise RunFailed(f"{run_id} has not ended within {timeout_s:g} s.", hint=f"lattice worker logs {run_id}")
+    finally:
+        if progress:
+            progress.clear()
 
 
 _WORDS = {"failed": "failed", "timed_out": "timed out", "cancelled": "was cancelled", "lost": "was lost"}
