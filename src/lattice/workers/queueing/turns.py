@@ -79,4 +79,4 @@ def _obstacles(run: Waiting, taken: Mapping[tuple[str, str], int], limits: Limit
     names = ("the board", f"engine {run.engine}", run.worker)
     for slot, limit, name in zip(_slots(run.worker, run.engine), most, names, strict=True):
         if limit is not None and taken[slot] >= limit:
-            yield f"one of {limit} run{'' if limit == 1 else 's'} of {name} to end"
+            yield f"{'the run' if limit == 1 else f'one of the {limit} runs'} of {name} to end"
