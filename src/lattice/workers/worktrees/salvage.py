@@ -15,10 +15,13 @@ from lattice.workers.worktrees.worktree import admin_folders
 from lattice.workers.worktrees.worktree_root import COMPONENT
 
 SALVAGE_REFS = "refs/lattice/salvage"
+EMAIL = "lattice@localhost"
+"""Whose the commits are that hold what was not committed."""
+
 _IDENTITY = {
     f"GIT_{role}_{key}": value
     for role in ("AUTHOR", "COMMITTER")
-    for key, value in (("NAME", "Lattice"), ("EMAIL", "lattice@localhost"))
+    for key, value in (("NAME", "Lattice"), ("EMAIL", EMAIL))
 }
 _SALVAGE_TIMEOUT_S = 300.0
 _NOTED_AT = (

@@ -18,7 +18,7 @@ from lattice.workers.spec import RunSpec
 from lattice.workers.worktrees import branches
 from lattice.workers.worktrees.git import Repository, git
 from lattice.workers.worktrees.removal import remove_tree
-from lattice.workers.worktrees.salvage import SALVAGE_REFS
+from lattice.workers.worktrees.salvage import EMAIL, SALVAGE_REFS
 from lattice.workers.worktrees.worktree_root import worktrees_of
 
 
@@ -33,7 +33,7 @@ class Kept(Record):
     folder: str | None
     at: str
     files: int | None  # that differ from where the run began, or from its branch
-    commits: int | None  # that no branch and no tag holds
+    commits: int | None  # of its own, that no branch and no tag holds
 
 
 def kept(board: Board, environ: Mapping[str, str]) -> list[Kept]:
@@ -113,7 +113,8 @@ def _kept_by_ref(board: Board, repo: Repository, ref: str, sha: str, at: int) ->
         names = git(["diff-tree", "-r", "-z", "--name-only", "--no-renames", base, sha], cwd=repo.common_dir)
         files = names.count("\0")
     others = ["--not", "--branches", "--tags", "--remotes"]
-    commits = int(git(["rev-list", "--count", sha, *others], cwd=repo.common_dir))
+    authors = git(["log", "--format=%ae", sha, *others], cwd=repo.common_dir).splitlines()
+    commits = sum(author != EMAIL for author in authors)
     return _described(run_id, spec, at).replace(ref=ref, sha=sha, files=files, commits=commits)
 
 
