@@ -89,6 +89,20 @@ def _finding(data: Mapping[str, Any]) -> str:
     return f"F{data['finding']}{where}{' as wrong' if data.get('wrong') else ''}" + (f": {said}" if said else "")
 
 
+def _in_git(data: Mapping[str, Any]) -> str:
+    ref = str(data.get("ref") or "").removeprefix("refs/heads/")
+    run_id, sha = str(data.get("run_id") or ""), str(data.get("sha") or "")[:12]
+    form = _IN_GIT.get(str(data["action"])) if run_id else None
+    said = form.format(run=run_id, ref=ref) if form else " ".join(filter(None, (data["action"], ref, run_id)))
+    return said + (f": {sha}" if sha else "")
+
+
+_IN_GIT = {
+    "merge": "merged {run} into {ref}",
+    "discard": "discarded {ref} of {run}",
+    "drop_salvage": "dropped what was kept of {run}",
+}
+
 _FORMS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "comment_edited": lambda data: _quoted(data["body"]),
     "reaction_added": lambda data: f"{data['emoji']} on {data['comment_id']}",
@@ -97,6 +111,7 @@ _FORMS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "relationship_removed": lambda data: f"{data['type']} {data['target_task_id']}",
     "branch_linked": lambda data: str(data["branch"]),
     "branch_unlinked": lambda data: str(data["branch"]),
+    "git_event": _in_git,
     "review_recorded": _review,
     "finding_fixed": _finding,
     "finding_waived": _finding,

@@ -156,16 +156,18 @@ def left_by(board: Board, run: RunView) -> dict[str, Any]:
     return {"branch": branch, "salvage": kept.fields() if kept is not None else None}
 
 
-def told(left: Mapping[str, Any], run_id: str) -> list[str]:
+def told(left: Mapping[str, Any], run: RunView) -> list[str]:
     """The same in lines for people, each with the next step."""
     branch, kept = left["branch"], left["salvage"]
     lines = []
     if branch is not None:
         figures = f"{_count(branch['commits'], 'commit')}, {_count(branch['files'], 'file')}"
-        lines.append(f"  on branch {line(branch['name'])}: {figures}: lattice worker diff {run_id}")
+        lines.append(f"  on branch {line(branch['name'])}: {figures}: lattice worker diff {run.run_id}")
+        if run.ended and run.merged_into is None:
+            lines.append(f"  next: lattice worker merge {run.run_id}, or lattice worker discard {run.run_id}")
     if kept is not None:
         files = "" if kept["files"] is None else f" ({_count(kept['files'], 'file')})"
-        lines.append(f"  kept, and on no branch{files}: lattice worker salvage show {run_id}")
+        lines.append(f"  kept, and on no branch{files}: lattice worker salvage show {run.run_id}")
     return lines
 
 
@@ -218,8 +220,9 @@ def _facts(found: Sequence[Kept], terminal: Terminal) -> list[str]:
 def _what(item: Kept) -> str:
     if item.folder is not None:
         return f"the folder {line(item.folder)}"
-    files = "" if item.files is None else f"{_count(item.files, 'file')}, "
-    return f"{files}{_count(item.commits or 0, 'commit')} on no branch, as {item.ref}"
+    files = [] if item.files is None else [_count(item.files, "file")]
+    commits = [f"{_count(item.commits, 'commit')} on no branch"] if item.commits else []
+    return ", ".join([*files, *commits, f"as {item.ref}"])
 
 
 def _count(number: int, what: str) -> str:

@@ -104,7 +104,7 @@ class WorkerShow(Command):
                 | left
             ),
             text=lambda terminal: "\n".join(
-                [page(run, done, used, cost, terminal, agent, members, waits_for), *told(left, run.run_id)]
+                [page(run, done, used, cost, terminal, agent, members, waits_for), *told(left, run)]
             ),
             quiet=run.run_id,
         )
@@ -220,6 +220,8 @@ def page(
         ("commit", run.commit_sha),
         ("base", run.base_sha),
         ("requested", f"{terminal.when(run.requested_at)} by {run.requested_by} on {run.host}"),
+        ("because", run.because),
+        ("retry of", run.retry_of and run.retry_of + (f", attempt {run.attempt}" if run.attempt > 1 else "")),
         ("started", terminal.when(run.started_at) if run.started_at else None),
         ("ended", terminal.when(run.ended_at) if run.ended_at else None),
         ("place", waits_for.get("place")),
@@ -234,7 +236,10 @@ def page(
         ("exit status", run.exit),
         ("killed", ", ".join(map(str, run.killed)) or None),
         ("worktree", run.worktree if not run.ended else None),
-        ("kept", run.salvage_ref),
+        ("kept", kept_words(run)),
+        ("merged", f"into {run.merged_into}, {str(run.merged_sha)[:12]}" if run.merged_into else None),
+        ("discarded", "its branch" if run.discarded else None),
+        ("retried", run.retried_as and f"as {run.retried_as}"),
         ("artifacts", ", ".join(run.artifact_ids) or None),
         ("team", run.parent),
         ("model", model_cell(run) or None),
@@ -258,6 +263,11 @@ def page(
     if timeline:
         timeline.insert(0, terminal.styled("Steps", "heading"))
     return "\n".join([terminal.styled(f"{run.worker}  {run.run_id}", "heading"), *shown, *team, *timeline])
+
+
+def kept_words(run: RunView) -> str | None:
+    """Where what it left in its worktree was kept, and whether it still is."""
+    return run.salvage_ref and run.salvage_ref + (", dropped since" if run.salvage_dropped else "")
 
 
 def _agent_facts(agent: AgentRun | None) -> list[tuple[str, str | None]]:

@@ -63,7 +63,7 @@ def waited(context: Context, run_id: str, *, quiet: bool, timeout_s: float | Non
             f"{run.worker} on {line(run.task)} {terminal.styled('succeeded', 'done')}"
             f" in {span(run.duration_s)}: {run_id}"
             + (f"\n  attached to the task: lattice show {line(run.task)}" if run.artifact_ids else "")
-            + "".join(f"\n{said}" for said in told(left, run_id))
+            + "".join(f"\n{said}" for said in told(left, run))
         ),
         quiet=run_id,
     )

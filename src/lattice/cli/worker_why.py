@@ -9,6 +9,7 @@ from typing import Any
 from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.cli.cost_words import cost_data, told_cost
 from lattice.cli.render import Terminal, line, span
+from lattice.cli.worker_views import kept_words
 from lattice.cli.worker_wait import add_run
 from lattice.core.costs import Cost
 from lattice.errors import NotFound
@@ -101,7 +102,7 @@ def _facts(
     yield "timers", _timers(kept.get("timers"))
     count = kept.get("killed_count", 0)
     yield "killed", f"{count}: {', '.join(map(str, kept.get('killed', ())))}" if count else "nothing"
-    yield "kept", kept.get("salvage_ref")
+    yield "kept", kept_words(run) if run.salvage_ref == kept.get("salvage_ref") else kept.get("salvage_ref")
     yield "usage", ", ".join(f"{name} {value}" for name, value in (kept.get("usage") or {}).items()) or None
     yield "cost", told_cost(run, cost)
     yield "versions", ", ".join(f"{name} {value}" for name, value in kept.get("versions", {}).items()) or None

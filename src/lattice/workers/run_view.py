@@ -9,7 +9,7 @@ from typing import Any
 
 from lattice.commands.board import Board
 from lattice.core.codec import BadLine, parse
-from lattice.core.events import Event
+from lattice.core.events import Event, GitEvent
 from lattice.core.record import Record
 from lattice.core.run import end_state
 from lattice.core.run_events import (
@@ -45,7 +45,9 @@ class RunView(Record):
     queued: bool = False  # it waits
     not_before: str | None = None  # of a run that was queued: when it may start
     retry_of: str | None = None
+    retried_as: str | None = None  # the run that followed it
     attempt: int = 1
+    because: str | None = None  # why it was asked for: the reason that somebody gave, the move that triggered it
     parent: str | None = None  # the run of the team that it belongs to
     prompt_sha256: str | None = None
     template_sha256: str | None = None
@@ -74,6 +76,10 @@ class RunView(Record):
     cause: dict[str, Any] | None = None
     killed: tuple[int, ...] = ()
     salvage_ref: str | None = None
+    salvage_dropped: bool = False  # by worker salvage drop
+    merged_into: str | None = None  # the branch that took its branch over last
+    merged_sha: str | None = None
+    discarded: bool = False  # its branch, by worker discard
     artifact_ids: tuple[str, ...] = ()
 
     @property
@@ -121,6 +127,10 @@ def view(board: Board, task: Task, events: Sequence[Event], run_id: str) -> RunV
             )
         elif isinstance(body, ProcessHeartbeat) and body.run_id == run_id:
             seen = seen.replace(heard_at=event.ts)
+        elif isinstance(body, ProcessRequested) and body.retry_of == run_id:
+            seen = seen.replace(retried_as=body.run_id)
+        elif isinstance(body, GitEvent) and body.run_id == run_id:
+            seen = _in_git(seen, body)
         elif isinstance(body, (ProcessCompleted, ProcessFailed)) and body.run_id == run_id and not seen.ended:
             seen = _ended(seen, event, body)
     if seen is None:
@@ -146,6 +156,7 @@ def _requested(task: Task, event: Event, body: ProcessRequested) -> RunView:
         heartbeat_s=body.heartbeat_s,
         not_before=body.not_before,
         retry_of=body.retry_of,
+        because=str((event.provenance or {}).get("reason") or "") or None,
         attempt=body.attempt,
         parent=body.parent,
         prompt_sha256=body.prompt_sha256,
@@ -170,6 +181,20 @@ def _ended(seen: RunView, event: Event, body: ProcessCompleted | ProcessFailed) 
         model=body.model or (_model_in(event) if body.external else None),
         deadline=None,
     )
+
+
+def _in_git(seen: RunView, body: GitEvent) -> RunView:
+    """What became of the run's work since."""
+    match body.action:
+        case "merge":
+            return seen.replace(merged_into=(body.ref or "").removeprefix("refs/heads/"), merged_sha=body.sha)
+        case "discard":
+            # What no merge took over is kept by it, under the same ref.
+            return seen.replace(discarded=True, salvage_dropped=seen.salvage_dropped and seen.merged_into is not None)
+        case "drop_salvage":
+            return seen.replace(salvage_dropped=True)
+        case _:
+            return seen
 
 
 def _model_in(event: Event) -> str | None:

@@ -132,11 +132,11 @@ def test_every_kind_of_limit_makes_the_second_run_wait(bench: Bench, by: str) ->
     (row,) = bench.data("worker", "queue")
     assert (answer["run_id"], 1) == (row["run_id"], row["place"])
     name = {"worker": "Sleeper", "engine": "engine script", "board": "the board"}[by]
-    assert [f"one of 1 run of {name} to end"] == row["waits_for"]
+    assert [f"the run of {name} to end"] == row["waits_for"]
     shown = bench.data("worker", "show", answer["run_id"])
     assert (1, row["waits_for"]) == (shown["place"], shown["waits_for"])
     page = bench.lattice("worker", "show", answer["run_id"]).stdout
-    assert f"waits for    one of 1 run of {name} to end\n" in page
+    assert f"waits for    the run of {name} to end\n" in page
     assert " in the queue\n" in page
     said = bench.lattice("worker", "logs", answer["run_id"])
     assert (0, True) == (said.returncode, "waits in the queue and has said nothing yet" in said.stderr)
@@ -344,6 +344,9 @@ def test_a_failed_run_is_tried_again_after_its_backoff_and_no_more_often_than_al
     assert 0.9 <= third - second
     bodies = requests(bench)
     assert [1, 2, 3] == [body.attempt for body in bodies]
+    page = bench.lattice("worker", "show", bodies[1].run_id).stdout
+    assert f"  retry of     {bodies[0].run_id}, attempt 2\n" in page
+    assert f"  retried      as {bodies[2].run_id}\n" in page
     assert [None, bodies[0].run_id, bodies[1].run_id] == [body.retry_of for body in bodies]
     assert [False, True, True] == [body.queued for body in bodies]
     assert 1 == len({body.commit_sha for body in bodies})

@@ -76,6 +76,7 @@ def test_a_change_of_status_starts_a_real_run(bench: Bench) -> None:
     assert {"triggered_by": changed.id, "on_behalf_of": "human:ann", "reason": "backlog -> planned"} == (
         requested.provenance
     )
+    assert "  because      backlog -> planned\n" in bench.lattice("worker", "show", run_id).stdout
 
 
 def test_another_move_and_another_change_start_nothing(bench: Bench) -> None:

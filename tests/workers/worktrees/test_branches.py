@@ -400,6 +400,23 @@ def test_a_run_that_goes_on_is_neither_merged_nor_discarded(bench: Bench) -> Non
     bench.data("worker", "stop", run.run_id, "--wait", "--actor", "human:ann")
 
 
+def test_what_became_of_a_branch_is_shown_with_its_run(bench: Bench) -> None:
+    seen = coded(bench)
+
+    def page() -> str:
+        return bench.lattice("worker", "show", seen.run_id).stdout
+
+    assert f"next: lattice worker merge {seen.run_id}, or lattice worker discard {seen.run_id}" in page()
+    sha = merge.merge(bench.board, seen.run_id, ANN).sha[:12]
+    assert f"  merged       into main, {sha}\n" in page()
+    assert "next:" not in page()
+    merge.discard(bench.board, seen.run_id, ANN)
+    assert "  discarded    its branch\n" in page()
+    history = bench.lattice("show", "LAT-1").stdout
+    assert f"merged {seen.run_id} into main: {sha}" in history
+    assert f"discarded {branch_of(seen)} of {seen.run_id}: " in history
+
+
 # --- discard --------------------------------------------------------------------------------------
 
 
@@ -448,7 +465,7 @@ def test_a_discard_that_was_cut_short_is_made_up_for(bench: Bench) -> None:
 def test_salvage_is_listed_shown_and_dropped_only_when_told_to(bench: Bench) -> None:
     seen = coded(bench, f"{COMMIT}; echo loose > loose.txt")
     (row,) = bench.data("worker", "salvage", "list")
-    assert (seen.run_id, "Sleeper", "LAT-1", 1, 1) == (
+    assert (seen.run_id, "Sleeper", "LAT-1", 1, 0) == (
         row["run_id"],
         row["worker"],
         row["task"],
@@ -462,8 +479,19 @@ def test_salvage_is_listed_shown_and_dropped_only_when_told_to(bench: Bench) -> 
     assert bench.data("worker", "salvage", "drop", seen.run_id, "--yes", "--actor", "human:ann")["dropped"]
     assert ([], []) == (kept_refs(bench), bench.data("worker", "salvage", "list"))
     assert "drop_salvage" == bench.events("git_event")[-1].body.fields()["action"]
+    for command in ("show", "why"):
+        assert f"{seen.salvage_ref}, dropped since" in bench.lattice("worker", command, seen.run_id).stdout
+    assert f"dropped what was kept of {seen.run_id}: " in bench.lattice("show", "LAT-1").stdout
     assert "NOT_FOUND" == bench.error("worker", "salvage", "show", seen.run_id)["code"]
     assert [branch_of(seen)] == branches(bench), "the branch is another matter"
+
+
+def test_commits_of_the_worker_are_counted_apart_from_that_which_holds_its_files(bench: Bench) -> None:
+    seen = bench.ended(f"{COMMIT}; echo loose > loose.txt")
+    (row,) = bench.data("worker", "salvage", "list")
+    assert (3, 1) == (row["files"], row["commits"])
+    page = bench.lattice("worker", "salvage", "show", seen.run_id).stdout
+    assert f"3 files, 1 commit on no branch, as {seen.salvage_ref}" in page
 
 
 def test_salvage_that_changed_since_it_was_looked_at_is_not_dropped(bench: Bench) -> None:
