@@ -1,7 +1,8 @@
 """A file of a board goes bad, by bytes and by lines; and what commands, the doctor and a rebuild then say.
 
-After each damage: no command breaks down; what the doctor does not name changes no answer; what is derived
-gives the right answers at once; and neither `doctor --fix` nor `rebuild` loses an event.
+After each damage: no command breaks down; what the doctor does not name changes no answer; an answer that lacks
+a task whose log is there names it, and is right but for that; what is derived gives the right answers at once;
+and neither `doctor --fix` nor `rebuild` loses an event.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ QUESTIONS: tuple[tuple[str, ...], ...] = (
     ("list",), ("list", "--include-archived"), ("show", "LAT-1"), ("show", "LAT-2"), ("show", "LAT-3"),
     ("search", "needle"), ("next",), ("resource", "list"), ("session", "list"), ("worker", "ps"),
 )  # fmt: skip
+NEXT = ("next",)
+LISTINGS = (("list",), ("list", "--include-archived"), ("search", "needle"), NEXT)
 MAKING = (
     ("create", "Second", "--description", "a needle in a haystack"),
     ("create", "Third"),
@@ -138,6 +141,10 @@ def _wrongs(
     elif path.startswith(LOGS):
         lies = [words for words in other if answers[words].status == 0 and not named]
         yield from (f"{' '.join(words)} is wrong and nothing is named" for words in lies)
+        task_id = Path(path).stem
+        if task_id.startswith("task_") and (board / path).exists():
+            for words in LISTINGS:
+                yield from _lacks(words, truth[words], answers[words], task_id)
     fixed, rebuilt = ask("doctor", "--fix"), ask("rebuild", "--all")
     for what, told in (("doctor", doctor), ("doctor --fix", fixed), ("rebuild", rebuilt), *answers.items()):
         if told.broke_down:
@@ -145,6 +152,32 @@ def _wrongs(
     yield from _lost(board, path, bad, pristine)
     if path.startswith(DERIVED):
         yield from (f"{' '.join(words)} is wrong after the mend" for words in QUESTIONS if ask(*words) != truth[words])
+
+
+def _lacks(words: tuple[str, ...], truth: Told, told: Told, task_id: str) -> Iterator[str]:
+    """What is off in a listing when the log of one task was hit: anything of the others, and what it does not name."""
+    if told.status != 0:
+        return  # a named error, or the breakdown that is told of anyway
+    had, has, named = _tasks(truth.out), _tasks(told.out), warnings(told)
+    if task_id in had and task_id not in has and not any(task_id in warning for warning in named):
+        yield f"{' '.join(words)} lacks {task_id} and does not name it"
+    if not all("lattice doctor" in warning for warning in named):
+        yield f"{' '.join(words)} does not say what to do: {named}"
+    if words == NEXT and task_id in had:
+        return  # Which one follows it is not for this to know.
+    if {**had, task_id: None} != {**has, task_id: None}:
+        yield f"{' '.join(words)} is wrong of other tasks than {task_id}: {told.out[:300]}"
+
+
+def _tasks(out: str) -> dict[str, object]:
+    """The tasks of a listing, by id."""
+    data = json.loads(out)["data"]
+    return {task["id"]: task for task in (data if isinstance(data, list) else [data] if data else [])}
+
+
+def warnings(told: Told) -> Sequence[str]:
+    """What an answer says beside its data."""
+    return list(json.loads(told.out).get("warnings", ()))
 
 
 def _lost(board: Path, path: str, bad: bytes, pristine: Mapping[str, bytes]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lattice.commands.board import Board
 from lattice.core import codec
 from tests.torture import acts, corruption, traced
 from tests.torture.arena import Finding, contained
@@ -119,6 +120,21 @@ def test_a_byte_of_a_log_that_nobody_notices_is_a_violation(folder: Path) -> Non
 
     (found,) = contained([unnoticed])
     assert ("corruption", True) == (found.group, any("nothing is named" in wrong for wrong in found.violations))
+
+
+def test_a_listing_that_hides_a_damaged_task_is_caught(folder: Path) -> None:
+    site = Site(folder / "site")
+    (made,) = contained([partial(corruption.make, site)])
+    log = next(path for path in (site.root / ".lattice/events").glob("task_*.jsonl") if b"Second" in path.read_bytes())
+
+    def hushed() -> Finding:
+        put(Board, "left_out", lambda *_: ())
+        trial = corruption.Trial(f"events/{log.name}", (Damage("flip", log.stat().st_size - 5),))
+        return corruption.run_trial(trial, site, folder / "trial")
+
+    (found,) = contained([hushed])
+    assert made.violations == ()
+    assert any(f"search needle lacks {log.stem} and does not name it" in wrong for wrong in found.violations)
 
 
 def test_a_soak_of_runs_under_fire_leaves_nothing_and_loses_nothing(folder: Path) -> None:

@@ -17,6 +17,10 @@ from lattice.errors import UsageError, choices, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lattice.store.protocol import Unread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
     from typing import Any
 
 
@@ -48,18 +52,19 @@ class Next(Command):
             raise UsageError("--force goes with --claim.", hint="lattice next --help")
         board = context.board
         statuses = tuple(status.strip() for status in args.status.split(",") if status.strip())
+        unread: Unread = {}
         if args.claim:
             by = context.sign(args)
             task = flow.Claim(by.actor, statuses, args.force, args.reason).run(board, by)
         else:
             named = args.actor or args.name or context.environ.get("LATTICE_ACTOR")
-            task = flow.Next(context.sign(args).actor if named else None, statuses).run(board)
+            task = flow.Next(context.sign(args).actor if named else None, statuses).run(board, unread)
         unknown = [status for status in statuses if status not in board.config.statuses]
         warnings = tuple(
             f"{status[:80]!r} is not a configured status. "
             + did_you_mean(status, board.config.statuses, f"Valid statuses: {choices(board.config.statuses)}.")
             for status in unknown
-        )
+        ) + board.left_out(unread)
         if task is None:
             return Answer(data=lambda: None, text=lambda _: "No tasks available.", quiet="", warnings=warnings)
         text = f'{task.name}  {line(task.status)}  {line(task.priority)}  "{line(task.title)}"'

@@ -11,6 +11,7 @@ from lattice.cli.render import Terminal, cut, line
 from lattice.commands.graph import TYPES, Draw, Picture
 from lattice.core.graph import before
 from lattice.core.summary import Edge, Summary
+from lattice.store.protocol import Unread
 
 LABEL_COLUMNS = 60
 FORMATS = ("text", "dot", "mermaid")
@@ -35,7 +36,8 @@ class Graph(Command):
         parser.add_argument("--all", action="store_true", help="finished and archived tasks too")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
-        picture = Draw(args.task, tuple(args.type or ()), args.all).run(context.board)
+        unread: Unread = {}
+        picture = Draw(args.task, tuple(args.type or ()), args.all).run(context.board, unread)
         draw = {"text": _tree, "dot": _dot, "mermaid": _mermaid}[args.format]
         circles = [f"These tasks wait for each other: {choices_of(cycle)}." for cycle in picture.cycles]
         return Answer(
@@ -47,7 +49,7 @@ class Graph(Command):
             },
             text=lambda terminal: draw(picture, terminal),
             quiet="\n".join(row.name for row in picture.rows),
-            warnings=tuple(circles),
+            warnings=(*circles, *context.board.left_out(unread)),
         )
 
 

@@ -17,6 +17,7 @@ from lattice.core.actors import actor_text, parse_actor
 from lattice.core.codec import encode, parse
 from lattice.core.events import Event, StatusChanged, every_kind
 from lattice.core.task import compact
+from lattice.store.protocol import Unread
 
 MOMENTS = "2h, 3d or 1w ago; today; yesterday; a date, or a date and time in UTC"
 
@@ -45,12 +46,14 @@ class Log(Command):
         history.check_types(args.type, sorted(every_kind()))
         actors = tuple(parse_actor(name) if ":" in name else name for name in args.actor)
         limit = args.limit or (None if args.all else history.LIMIT)
+        log, unread = history.Log(tuple(args.task), actors, tuple(args.type), args.since, limit), Unread()
         with progress(args, "tasks") as tell:
-            found = history.Log(tuple(args.task), actors, tuple(args.type), args.since, limit).run(context.board, tell)
+            found = log.run(context.board, tell, unread)
         return Answer(
             data=lambda: [_entry(entry) for entry in found],
             text=lambda terminal: _log(found, terminal, full=args.full),
             quiet="\n".join(entry.event.id for entry in found),
+            warnings=context.board.left_out(unread),
         )
 
 
@@ -68,13 +71,14 @@ class Since(Command):
         )
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
-        after = history.moment(context.board, args.moment)
+        after, unread = history.moment(context.board, args.moment), Unread()
         with progress(args, "tasks") as tell:
-            changes = history.since(context.board, after, without=tuple(args.without), progress=tell)
+            changes = history.since(context.board, after, without=tuple(args.without), progress=tell, unread=unread)
         return Answer(
             data=lambda: {"since": after, "tasks": [_change(change) for change in changes]},
             text=lambda terminal: _since(after, changes, terminal),
             quiet="\n".join(change.task.name for change in changes),
+            warnings=context.board.left_out(unread),
         )
 
 

@@ -28,6 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from lattice.store.protocol import Unread
+
 
 class List(Command):
     description = (
@@ -71,17 +73,18 @@ class List(Command):
         listing = Listing(query, args.sort, args.limit, args.include_archived, at=at)
         me = context.environ.get("LATTICE_ACTOR")
         said = tuple(warnings(query, board.config))
+        unread: Unread = {}
         if args.json:
-            documents = refreshed_documents(board, lambda: listing.documents(board, me))
+            documents = refreshed_documents(board, lambda: listing.documents(board, me, unread))
             texts = [with_states(board, document) for document in documents]
             data = [compact_shape(json.loads(text)) for text in texts] if args.compact else JsonTexts(texts)
-            return Answer(data=lambda: data, text=lambda _: "", quiet="", warnings=said)
-        rows = refreshed(board, lambda: listing.run(board, me))
+            return Answer(data=lambda: data, text=lambda _: "", quiet="", warnings=said + board.left_out(unread))
+        rows = refreshed(board, lambda: listing.run(board, me, unread))
         return Answer(
             data=list,
             text=lambda terminal: _table(board, rows, terminal, columns),
             quiet="\n".join(row.name for row in rows),
-            warnings=said,
+            warnings=said + board.left_out(unread),
         )
 
 
@@ -102,11 +105,13 @@ class Find(Command):
         parser.add_argument("--limit", type=positive, metavar="N", default=20, help="at most so many (20)")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
-        found = Search(" ".join(args.text), args.limit, args.include_archived).run(context.board)
+        unread: Unread = {}
+        found = Search(" ".join(args.text), args.limit, args.include_archived).run(context.board, unread)
         return Answer(
             data=lambda: [short(match.row) | {"snippet": match.snippet} for match in found],
             text=lambda terminal: _matches(found, terminal),
             quiet="\n".join(match.row.name for match in found),
+            warnings=context.board.left_out(unread),
         )
 
 
@@ -125,11 +130,13 @@ class Ready(Command):
         from lattice.commands.graph import ready  # a listing without the graph does without
 
         board = context.board
-        rows = ready(board, args.status or (), args.limit)
+        unread: Unread = {}
+        rows = ready(board, args.status or (), args.limit, unread)
         return Answer(
             data=lambda: [short(row) for row in rows],
             text=lambda terminal: _table(board, rows, terminal, ()) if rows else "Nothing is ready to begin.",
             quiet="\n".join(row.name for row in rows),
+            warnings=board.left_out(unread),
         )
 
 
@@ -140,7 +147,8 @@ class Waits(Command):
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
         from lattice.commands.graph import blocked  # as above
 
-        found = blocked(context.board)
+        unread: Unread = {}
+        found = blocked(context.board, unread)
         cells = [
             [row.name, row.status, row.title, choices_of(waiting.blockers)]
             for waiting in found.waiting
@@ -159,7 +167,7 @@ class Waits(Command):
                 table([[line(cell) for cell in row] for row in cells], terminal, 2, heads) or "Nothing waits."
             ),
             quiet="\n".join(waiting.row.name for waiting in found.waiting),
-            warnings=tuple(found.warnings()),
+            warnings=(*found.warnings(), *context.board.left_out(unread)),
         )
 
 

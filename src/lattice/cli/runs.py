@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Sequence
 
 from lattice.core.pretty import ITEM_PAD, pretty
 from lattice.core.task import ActiveRun, Task, to_snapshot
+from lattice.errors import LatticeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +45,11 @@ def refreshed_documents(board: Board, read: Callable[[], list[Document]]) -> lis
     running = [document.id for document in found if document.has_runs]
     if not running:
         return found
-    _refresh(board, [board.store.task(task_id) for task_id in running])
+    tasks = []
+    for task_id in running:
+        with contextlib.suppress(LatticeError):  # It went, or cannot be read: the second look says so.
+            tasks.append(board.store.task(task_id))
+    _refresh(board, tasks)
     return read()
 
 

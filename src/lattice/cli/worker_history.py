@@ -12,6 +12,7 @@ from lattice.cli.cost_words import cost_data, short_cost
 from lattice.cli.render import Terminal, line, span
 from lattice.cli.worker_wait import data_of
 from lattice.core.costs import Prices
+from lattice.store.protocol import Unread
 from lattice.workers import costs, liveness, overview
 from lattice.workers.run_view import RunView
 
@@ -41,8 +42,9 @@ class WorkerHistory(Command):
         board = context.board
         liveness.refresh_all(board)
         task_id = board.resolve(args.task) if args.task is not None else None
+        unread: Unread = {}
         prices = costs.prices_of(board)
-        everything = overview.history(board, task_id, args.worker)
+        everything = overview.history(board, task_id, args.worker, unread=unread)
         before = overview.templates_before(everything)
         shown = overview.families(everything)[: args.limit]
         return Answer(
@@ -52,6 +54,7 @@ class WorkerHistory(Command):
                 or (f"No run of {line(args.worker)} has ended." if args.worker else "No run has ended.")
             ),
             quiet="\n".join(run.run_id for run in shown),
+            warnings=board.left_out(unread),
         )
 
 

@@ -14,6 +14,7 @@ from lattice.cli.worker_wait import add_run, data_of
 from lattice.commands.board import Board
 from lattice.core.costs import Cost, Prices
 from lattice.core.text import visible_prose
+from lattice.store.protocol import Unread
 from lattice.workers import agent_runs, control, costs, liveness, overview
 from lattice.workers.agent_runs import CHANGED, GONE, SAME, AgentRun
 from lattice.workers.ends import steps
@@ -53,9 +54,11 @@ class WorkerPs(Command):
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
         board = context.board
         liveness.refresh_all(board)
-        runs = overview.active(board)
+        unread: Unread = {}
+        runs = overview.active(board, unread)
         if args.all:
-            runs = list({run.run_id: run for run in [*overview.on_this_machine(board), *runs]}.values())
+            here = overview.on_this_machine(board, unread)
+            runs = list({run.run_id: run for run in [*here, *runs]}.values())
         shown = overview.families(runs[-args.limit :] if args.limit else runs)
         used = usage.look(run.run_id for run in shown if not run.ended)
         places = places_of(board, shown)
@@ -66,6 +69,7 @@ class WorkerPs(Command):
                 or ("No runs on this machine yet." if args.all else "Nothing is running.")
             ),
             quiet="\n".join(run.run_id for run in shown),
+            warnings=board.left_out(unread),
         )
 
 

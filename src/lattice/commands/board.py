@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lattice.core.reviews.coverage import Diff
     from lattice.core.task import Task
-    from lattice.store.protocol import Store
+    from lattice.store.protocol import Store, Unread
 
 FOLDER = ".lattice"
 _PATH_SHOWN_MAX = 400
@@ -91,6 +91,14 @@ class Board:
         if task_id is None:
             raise NotFound(f"Short ID {short_id!r} not found.", hint=self._hint(short_id))
         return task_id
+
+    def left_out(self, unread: Unread) -> tuple[str, ...]:
+        """What an answer has to say of the tasks that it lacks, since their logs cannot be read."""
+        return tuple(
+            f"{self.store.short_id(task_id) or task_id} is left out, as its log cannot be read: {damage.message} "
+            "Next: lattice doctor"
+            for task_id, damage in sorted(unread.items())
+        )
 
     def _hint(self, ref: str) -> str:
         """What to do about a task that is not there: the short id that was meant, where a likely one is."""

@@ -10,11 +10,12 @@ from lattice.core.events import ArtifactAttached, Event, StatusChanged, is_earli
 from lattice.core.record import Record
 from lattice.core.task import Task
 from lattice.core.workflow import valid_targets
-from lattice.errors import LogDamaged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from lattice.store.protocol import Unread
 
 
 class Incoming(Record):
@@ -36,16 +37,15 @@ class Neighbours(Record):
 
 def neighbours(board: Board, task: Task) -> Neighbours:
     """The neighbours of a task, archived ones included. Damage of another task's log is a warning here."""
-    try:
-        with board.store.view(archived=True) as view:
-            edges = view.incoming(task.id)
-            others = {edge.source for edge in edges} | {edge.target_task_id for edge in task.relationships_out}
-            rows = {other: row for other in sorted(others) if (row := view.row(other)) is not None}
-    except LogDamaged as damage:
-        return Neighbours(warnings=(f"Links from other tasks are left out. {damage.message}",))
+    unread: Unread = {}
+    with board.store.view(archived=True, unread=unread) as view:
+        edges = view.incoming(task.id)
+        others = {edge.source for edge in edges} | {edge.target_task_id for edge in task.relationships_out}
+        rows = {other: row for other in sorted(others) if (row := view.row(other)) is not None}
     titles = {other: row.title for other, row in rows.items()}
     edges.sort(key=lambda edge: edge.source in rows and rows[edge.source].archived)
-    return Neighbours(tuple(Incoming(e.source, e.type, e.note, titles.get(e.source)) for e in edges), titles)
+    incoming = tuple(Incoming(e.source, e.type, e.note, titles.get(e.source)) for e in edges)
+    return Neighbours(incoming, titles, board.left_out(unread))
 
 
 class Detail(Record):

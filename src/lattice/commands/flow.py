@@ -21,15 +21,21 @@ from lattice.core.workflow import NO_FACTS, REVIEWING, WORKING, Facts, change_st
 from lattice.errors import (
     InvalidTransition,
     LatticeError,
+    LogDamaged,
     NotFound,
     PlanRequired,
     ReviewCycleLimit,
+    StorageError,
     ValidationError,
     WriteUncertain,
     choices,
 )
 from lattice.ledger import Signature
 from lattice.store.files.locks import locked
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lattice.store.protocol import Unread
 
 REVIEW_ROLE = "review"
 DONE = "done"
@@ -44,11 +50,17 @@ class Next(Record):
     asker: Actor | None = None
     statuses: tuple[str, ...] = READY
 
-    def run(self, board: Board) -> Task | None:
-        """The task, or None where nothing is ready."""
-        with board.store.view() as view:
-            for row in candidates(view, self.asker, self.statuses):
-                task = _task(board, row.id)
+    def run(self, board: Board, unread: Unread | None = None) -> Task | None:
+        """The task, or None where nothing is ready. `unread` as a store has it: what waits for one of those, waits."""
+        with board.store.view(unread=unread) as view:
+            for row in candidates(view, self.asker, self.statuses, unread or ()):
+                try:
+                    task = _task(board, row.id)
+                except (LogDamaged, StorageError) as damage:  # since the view was made
+                    if unread is None:
+                        raise
+                    unread[row.id] = damage
+                    continue
                 if task is not None and may_take(task, self.asker, self.statuses):
                     return task
         return None
@@ -93,7 +105,8 @@ class Claim(Record):
         """Claim the next task, or resume what the actor has. None where nothing is ready.
 
         Whoever is faster takes a task; the slower one goes on to the next. A task that cannot be begun is
-        passed over, and its refusal raised where there is no other.
+        passed over, and its refusal raised where there is no other. Where a log cannot be read, nothing is
+        claimed: the task may be the one that the actor has begun, or hold up the one that seems to come next.
         """
         if self.force and not self.reason:
             raise ValidationError(

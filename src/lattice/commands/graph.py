@@ -11,20 +11,29 @@ from lattice.core.summary import Edge, Summary
 from lattice.core.workflow import check_choice
 from lattice.errors import NotFound, choices
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lattice.store.protocol import Unread
+
 TYPES = ("blocks", "depends_on", "subtask_of", "related_to", "spawned_by", "duplicate_of", "supersedes")
 
 
-def graph_of(board: Board) -> Graph:
-    """The graph of all tasks, archived ones included: what they hold up, they hold up no more."""
-    with board.store.view(archived=True) as view:
-        return Graph(view.rows(), view.edges(), board.config)
+def graph_of(board: Board, unread: Unread | None = None) -> Graph:
+    """The graph of all tasks, archived ones included: what they hold up, they hold up no more.
+
+    `unread` as a store has it. Raises LogDamaged.
+    """
+    with board.store.view(archived=True, unread=unread) as view:
+        return Graph(view.rows(), view.edges(), board.config, unread or ())
 
 
-def ready(board: Board, statuses: Sequence[str] = (), limit: int | None = None) -> list[Summary]:
-    """The tasks that can be begun now, the most important first. Raises ValidationError for a wrong status."""
+def ready(
+    board: Board, statuses: Sequence[str] = (), limit: int | None = None, unread: Unread | None = None
+) -> list[Summary]:
+    """The tasks that can be begun now, the most important first. Raises as `graph_of`; ValidationError for a status."""
     for status in statuses:
         check_choice(status, board.config.statuses, "status", "statuses")
-    return graph_of(board).ready(tuple(statuses) or STARTABLE)[:limit]
+    return graph_of(board, unread).ready(tuple(statuses) or STARTABLE)[:limit]
 
 
 class Blocked(Record):
@@ -41,9 +50,9 @@ class Blocked(Record):
         ]
 
 
-def blocked(board: Board) -> Blocked:
-    """The tasks that wait."""
-    graph = graph_of(board)
+def blocked(board: Board, unread: Unread | None = None) -> Blocked:
+    """The tasks that wait. Raises as `graph_of`."""
+    graph = graph_of(board, unread)
     return Blocked(tuple(graph.blocked()), tuple(graph.cycles()))
 
 
@@ -63,11 +72,11 @@ class Draw(Record):
     types: tuple[str, ...] = ()
     all_tasks: bool = False
 
-    def run(self, board: Board) -> Picture:
+    def run(self, board: Board, unread: Unread | None = None) -> Picture:
         """The picture. Tasks without an edge are in it only as the root. Raises ValidationError, NotFound."""
         for kind in self.types:
             check_choice(kind, TYPES, "relationship type", "types")
-        graph = graph_of(board)
+        graph = graph_of(board, unread)
         root = board.resolve(self.ref) if self.ref else None
         if root is not None and root not in graph.rows:
             raise NotFound(f"Task {root} not found.", hint="See what there is: lattice list")

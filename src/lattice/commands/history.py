@@ -16,6 +16,7 @@ from lattice.core.task import Task
 from lattice.core.undo import act_of, take_back
 from lattice.errors import NotFound, ValidationError, nearest
 from lattice.ledger import Signature, Written
+from lattice.store.protocol import Unread
 from lattice.store.view import ScannedView, View
 
 LIMIT = 50
@@ -52,17 +53,20 @@ def state_at(board: Board, ref: str, until: str) -> tuple[Task, list[Event]]:
     return task, [event for event in events if event.ts <= until]
 
 
-def tasks_at(board: Board, until: str, *, archived: bool = False) -> Iterator[Task]:
-    """Every task as it was, oldest first; those that were archived then only with `archived`. Raises LogDamaged."""
-    for _, events in board.store.histories():
+def tasks_at(board: Board, until: str, *, archived: bool = False, unread: Unread | None = None) -> Iterator[Task]:
+    """Every task as it was, oldest first; those that were archived then only with `archived`.
+
+    `unread` as a store has it. Raises LogDamaged.
+    """
+    for _, events in board.store.histories(unread=unread):
         task = fold_until(events, until)
         if task is not None and (archived or not task.archived):
             yield task
 
 
-def view_at(board: Board, until: str, *, archived: bool = False) -> View:
-    """A look at all tasks as they were. Raises LogDamaged."""
-    return ScannedView(tasks_at(board, until, archived=archived), _no_words)
+def view_at(board: Board, until: str, *, archived: bool = False, unread: Unread | None = None) -> View:
+    """A look at all tasks as they were. Raises as `tasks_at`."""
+    return ScannedView(tasks_at(board, until, archived=archived, unread=unread), _no_words)
 
 
 class Entry(Record):
@@ -81,14 +85,17 @@ class Log(Record):
     since: str | None = None
     limit: int | None = LIMIT
 
-    def run(self, board: Board, progress: Progress | None = None) -> list[Entry]:
-        """The events that fit, newest first. Raises InvalidId, NotFound, ValidationError, LogDamaged."""
+    def run(self, board: Board, progress: Progress | None = None, unread: Unread | None = None) -> list[Entry]:
+        """The events that fit, newest first. Raises InvalidId, NotFound, ValidationError, LogDamaged.
+
+        Of the whole board, `unread` as a store has it.
+        """
         since = moment(board, self.since) if self.since is not None else None
         ids = [board.resolve(ref) for ref in self.tasks]
         histories = (
             (board.store.history(task_id) for task_id in told(ids, progress))
             if ids
-            else board.store.histories(since=since, progress=progress)
+            else board.store.histories(since=since, progress=progress, unread=unread)
         )
         found = (
             Entry(event, task)
@@ -123,13 +130,20 @@ class Change(Record):
         return "changed"
 
 
-def since(board: Board, after: str, *, without: Sequence[str] = (), progress: Progress | None = None) -> list[Change]:
+def since(
+    board: Board,
+    after: str,
+    *,
+    without: Sequence[str] = (),
+    progress: Progress | None = None,
+    unread: Unread | None = None,
+) -> list[Change]:
     """What happened from the moment on, per task, the latest last; events of actors in `without` do not count.
 
-    Raises LogDamaged.
+    `unread` as a store has it. Raises LogDamaged.
     """
     changes = []
-    for task, events in board.store.histories(since=after, progress=progress):
+    for task, events in board.store.histories(since=after, progress=progress, unread=unread):
         new = tuple(e for e in events if e.ts >= after and actor_text(e.actor) not in without)
         if new:
             earlier = [event for event in events if event.ts < after]

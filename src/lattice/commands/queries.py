@@ -16,6 +16,7 @@ from lattice.ledger import timestamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lattice.store.protocol import Unread
     from lattice.store.view import View
 
 
@@ -28,14 +29,14 @@ class Listing(Record):
     archived: bool = False
     at: str | None = None  # the moment, as the log writes it, at which they are looked at; None is now
 
-    def run(self, board: Board, me: str | None = None) -> tuple[Summary, ...]:
-        """The tasks that fit. `me` is who asks. Raises ValidationError for what cannot be asked, LogDamaged."""
-        with self._view(board) as view:
+    def run(self, board: Board, me: str | None = None, unread: Unread | None = None) -> tuple[Summary, ...]:
+        """The tasks that fit. `me` is who asks; `unread` as a store has it. Raises ValidationError, LogDamaged."""
+        with self._view(board, unread) as view:
             return tuple(self._rows(board, view, me))
 
-    def documents(self, board: Board, me: str | None = None) -> list[Document]:
+    def documents(self, board: Board, me: str | None = None, unread: Unread | None = None) -> list[Document]:
         """The JSON texts of the tasks that fit. Raises as `run` does."""
-        with self._view(board) as view:
+        with self._view(board, unread) as view:
             if not self.query.conditions and self.sort is None and self.limit is None:
                 return list(view.documents())
             return list(view.documents([row.id for row in self._rows(board, view, me)]))
@@ -48,16 +49,16 @@ class Listing(Record):
             return islice(found, self.limit)
         return parse_sort(self.sort, board.config)(list(found))[: self.limit]
 
-    def _view(self, board: Board) -> AbstractContextManager[View]:
+    def _view(self, board: Board, unread: Unread | None) -> AbstractContextManager[View]:
         if self.at is None:
-            return board.store.view(archived=self.archived)
-        return nullcontext(_view_at(board, self.at, archived=self.archived))
+            return board.store.view(archived=self.archived, unread=unread)
+        return nullcontext(_view_at(board, self.at, archived=self.archived, unread=unread))
 
 
-def _view_at(board: Board, at: str, *, archived: bool) -> View:
+def _view_at(board: Board, at: str, *, archived: bool, unread: Unread | None) -> View:
     from lattice.commands.history import view_at  # the present does without
 
-    return view_at(board, at, archived=archived)
+    return view_at(board, at, archived=archived, unread=unread)
 
 
 class Match(Record):
@@ -74,12 +75,12 @@ class Search(Record):
     limit: int | None = None
     archived: bool = False
 
-    def run(self, board: Board) -> tuple[Match, ...]:
-        """The tasks that fit, the best first. Raises ValidationError where there is no word to look for."""
+    def run(self, board: Board, unread: Unread | None = None) -> tuple[Match, ...]:
+        """The tasks that fit, the best first. Raises as `Listing.run`; there has to be a word to look for."""
         from lattice.core.fulltext import parse_words, snippet  # a list does without
 
         phrases = parse_words(self.text)
-        with board.store.view(archived=self.archived, texts=True) as view:
+        with board.store.view(archived=self.archived, texts=True, unread=unread) as view:
             hits = view.search(phrases, self.limit)
             rows = [view.row(hit.task_id) for hit in hits]
         return tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from lattice.core.config import PRIORITIES, URGENCIES, Config
 from lattice.core.record import Record
@@ -22,10 +22,17 @@ class Waiting(Record):
 
 
 class Graph:
-    """Tasks and their edges. An edge to a task that is not there says nothing, and holds nobody up."""
+    """Tasks and their edges. An edge to a task that is not there says nothing, and holds nobody up.
 
-    def __init__(self, rows: Iterable[Summary], edges: Iterable[Edge], config: Config) -> None:
+    Of the `unknown` nobody can say whether they are finished: they hold up what is known to wait for them.
+    """
+
+    def __init__(
+        self, rows: Iterable[Summary], edges: Iterable[Edge], config: Config, unknown: Collection[str] = ()
+    ) -> None:
         self.rows = {row.id: row for row in rows}
+        edges = list(edges)
+        self._in_doubt = {edge.source for edge in edges if edge.type == "depends_on" and edge.target in unknown}
         self.edges = [edge for edge in edges if edge.source in self.rows and edge.target in self.rows]
         self._ends = {status for status in config.statuses if not config.transitions.get(status)} | set(GIVEN_UP)
         self._before: dict[str, list[str]] = {}
@@ -47,9 +54,7 @@ class Graph:
     def ready(self, statuses: Sequence[str] = STARTABLE) -> list[Summary]:
         """The tasks that can be begun now: the most important first, then the oldest."""
         found = [
-            row
-            for row in self.rows.values()
-            if row.status in statuses and not row.archived and not self.blockers(row.id)
+            row for row in self.rows.values() if row.status in statuses and not row.archived and not self._waits(row)
         ]
         return sorted(found, key=_importance)
 
@@ -59,10 +64,12 @@ class Graph:
         for row in self.rows.values():
             if self.finished(row):
                 continue
-            blockers = self.blockers(row.id)
-            if blockers or row.status == "blocked":
-                found.append(Waiting(row, blockers))
+            if row.status == "blocked" or self._waits(row):
+                found.append(Waiting(row, self.blockers(row.id)))
         return sorted(found, key=lambda waiting: _importance(waiting.row))
+
+    def _waits(self, row: Summary) -> bool:
+        return row.id in self._in_doubt or bool(self.blockers(row.id))
 
     def cycles(self) -> list[tuple[Summary, ...]]:
         """The unfinished tasks that wait for each other in a circle, each circle's tasks in order of age."""

@@ -51,10 +51,13 @@ def may_take(task: Task, asker: Actor | None, statuses: Sequence[str]) -> bool:
     return not task.archived and (resumable(task, asker) or ready(task, asker, statuses))
 
 
-def candidates(tasks: Tasks, asker: Actor | None, statuses: Sequence[str] = READY) -> Iterator[Summary]:
+def candidates(
+    tasks: Tasks, asker: Actor | None, statuses: Sequence[str] = READY, unknown: Collection[str] = ()
+) -> Iterator[Summary]:
     """The tasks that `asker` may take up, the one to take first. What is begun comes before what is ready.
 
-    A task that depends on one that is not closed is left out, and so is one that an open task blocks. A row
+    A task that depends on one that is not closed is left out, and so is one that an open task blocks. Nobody can
+    say of the `unknown` whether they are closed: what depends on them is left out. A row
     knows its owner by name alone: whether he is the asker, `may_take` says of the task itself.
     """
     name = None if asker is None else actor_text(asker)
@@ -62,12 +65,14 @@ def candidates(tasks: Tasks, asker: Actor | None, statuses: Sequence[str] = READ
     yield from sorted(begun, key=lambda row: (rank(row.priority, row.urgency), row.id))
     seen = {row.id for row in begun}
     for row in tasks.pressing([status for status in dict.fromkeys(statuses) if status not in WAITING]):
-        if row.id not in seen and row.assigned_to in (None, name) and not _is_held_up(tasks, row):
+        if row.id not in seen and row.assigned_to in (None, name) and not _is_held_up(tasks, row, unknown):
             yield row
 
 
-def _is_held_up(tasks: Tasks, row: Summary) -> bool:
+def _is_held_up(tasks: Tasks, row: Summary, unknown: Collection[str]) -> bool:
     before = [edge.target for edge in tasks.outgoing(row.id) if edge.type == "depends_on"]
     before += [edge.source for edge in tasks.incoming(row.id) if edge.type == "blocks"]
+    if not set(before).isdisjoint(unknown):
+        return True
     found = (tasks.row(task_id) for task_id in before)
     return any(other is not None and not other.archived and other.status not in CLOSED for other in found)

@@ -100,6 +100,9 @@ class Document(NamedTuple):
     has_runs: bool  # whether it has runs, whose state the text cannot know
 
 
+NO_WORDS = Words("", "", "", "")
+
+
 class Hit(NamedTuple):
     """A task that a search found, and its text."""
 

@@ -13,6 +13,7 @@ from lattice.core.resource import Resource
 from lattice.core.summary import words
 from lattice.core.task import Task
 from lattice.errors import Archived, Conflict, NotFound
+from lattice.store.protocol import Unread
 from lattice.store.view import ScannedView, View
 
 
@@ -34,18 +35,23 @@ class MemoryStore:
         task, events = self._stored(stream)
         return task, list(events)
 
-    def tasks(self, *, archived: bool = False) -> Iterator[Task]:
+    def tasks(self, *, archived: bool = False, unread: Unread | None = None) -> Iterator[Task]:
         for stream in sorted(self._streams):
             if self._streams[stream][0].archived == archived:
                 yield self._streams[stream][0]
 
     @contextmanager
-    def view(self, *, archived: bool = False, texts: bool = False) -> Iterator[View]:
+    def view(self, *, archived: bool = False, texts: bool = False, unread: Unread | None = None) -> Iterator[View]:
         tasks = [*self.tasks(), *(self.tasks(archived=True) if archived else ())]
         yield ScannedView(tasks, lambda task: words(task, self._stored(task.id)[1], {}))
 
     def histories(
-        self, *, since: str | None = None, having: str | None = None, progress: Progress | None = None
+        self,
+        *,
+        since: str | None = None,
+        having: str | None = None,
+        progress: Progress | None = None,
+        unread: Unread | None = None,
     ) -> Iterator[tuple[Task, Sequence[Event]]]:
         for stream in told(sorted(self._streams), progress):
             task, events = self.history(stream)
@@ -56,6 +62,9 @@ class MemoryStore:
 
     def resolve(self, short_id: str) -> str | None:
         return self._numbers.tasks.get(short_id)
+
+    def short_id(self, stream: str) -> str | None:
+        return next((short_id for short_id, task_id in self._numbers.tasks.items() if task_id == stream), None)
 
     @contextmanager
     def exclusive(self, stream: str, *, create: bool = False, archived: bool = False) -> Iterator[MemoryTail]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from lattice.core.record import Protocol
+from lattice.errors import LatticeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # Only names of types: every command imports this module, and few use them all.
@@ -17,6 +18,9 @@ if TYPE_CHECKING:  # Only names of types: every command imports this module, and
     from lattice.core.resource import Resource
     from lattice.core.task import Task
     from lattice.store.view import View
+
+Unread = dict[str, LatticeError]
+"""Tasks whose logs cannot be read, by id, each with what is wrong: they are missing from the answer beside it."""
 
 
 class Tail(Protocol):
@@ -78,29 +82,40 @@ class Store(Protocol):
     def history(self, stream: str) -> tuple[Task, Sequence[Event]]:
         """The fresh state and every event, in order. Raises NotFound, LogDamaged."""
 
-    def tasks(self, *, archived: bool = False) -> Iterator[Task]:
+    def tasks(self, *, archived: bool = False, unread: Unread | None = None) -> Iterator[Task]:
         """The fresh state of every task that is not archived, or of every one that is, oldest first.
 
-        Raises LogDamaged.
+        A task whose log cannot be read is put in `unread`; where that is None, LogDamaged or StorageError is raised.
         """
 
-    def view(self, *, archived: bool = False, texts: bool = False) -> AbstractContextManager[View]:
+    def view(
+        self, *, archived: bool = False, texts: bool = False, unread: Unread | None = None
+    ) -> AbstractContextManager[View]:
         """A look at all tasks at once; archived ones too where asked for. `texts` is needed to search.
-        Raises LogDamaged.
+
+        What cannot be read is told of as by `tasks`.
         """
 
     def histories(
-        self, *, since: str | None = None, having: str | None = None, progress: Progress | None = None
+        self,
+        *,
+        since: str | None = None,
+        having: str | None = None,
+        progress: Progress | None = None,
+        unread: Unread | None = None,
     ) -> Iterator[tuple[Task, Sequence[Event]]]:
         """Every task, archived ones too, with all of its events, oldest first, in one pass.
 
         With `since`, a time as events have it, a task without an event from then on may be left out; with `having`,
-        one without an event of this type. `progress` counts them all the same.
-        Raises LogDamaged.
+        one without an event of this type. `progress` counts them all the same. What cannot be read is told of as
+        by `tasks`.
         """
 
     def resolve(self, short_id: str) -> str | None:
         """The task that has this short id, or None."""
+
+    def short_id(self, stream: str) -> str | None:
+        """A short id of the task, as far as one is known without its log."""
 
 
 class ResourceTail(Protocol):

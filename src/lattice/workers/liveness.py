@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from lattice.commands.board import Board
 from lattice.core.summary import HasRuns
 from lattice.core.task import ActiveRun
-from lattice.errors import LatticeError, NotFound
+from lattice.errors import LatticeError, LogDamaged, NotFound, StorageError
 from lattice.workers.external.lapse import end_lapsed, is_past, seconds_of
 from lattice.workers.runs import RunFolder, host_name, open_runs
 
@@ -61,11 +61,12 @@ def is_overdue(run: ActiveRun) -> bool:
 
 def refresh_all(board: Board, *, heals: bool = True) -> None:
     """As `refresh`, of every task with a run that has no end."""
-    with board.store.view() as view:
+    with board.store.view(unread={}) as view:
         running = view.running()
     tasks = []
     for task_id in running:
-        with contextlib.suppress(NotFound):  # It went with a branch.
+        # It went with a branch, or its log cannot be read: whoever reads for an answer tells.
+        with contextlib.suppress(NotFound, LogDamaged, StorageError):
             tasks.append(board.store.task(task_id))
     refresh(board, tasks, heals=heals)
 

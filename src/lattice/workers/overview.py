@@ -10,8 +10,9 @@ from lattice.core.events import Event
 from lattice.core.ids import is_id, ulid_ms
 from lattice.core.run_events import ProcessRequested
 from lattice.core.task import Task
-from lattice.errors import NotFound
+from lattice.errors import LogDamaged, NotFound, StorageError
 from lattice.ledger import timestamp
+from lattice.store.protocol import Unread
 from lattice.workers.run_view import RunView, view
 from lattice.workers.runs import RunFolder, all_runs, find_run
 
@@ -33,16 +34,20 @@ def find(board: Board, ref: str) -> RunView:
 
 
 def history(
-    board: Board, task_id: str | None = None, worker: str | None = None, since: str | None = None
+    board: Board,
+    task_id: str | None = None,
+    worker: str | None = None,
+    since: str | None = None,
+    unread: Unread | None = None,
 ) -> list[RunView]:
     """Every run that ended, as the log has it, the newest first; of one task, of one worker, of those from `since` on.
 
-    A run that ended before may be among them.
+    A run that ended before may be among them. Of all tasks, `unread` as a store has it.
     """
     if task_id is not None:
         runs: Iterator[RunView] = _of_events(board, *board.store.history(task_id))
     else:
-        runs = _in_log(board, since)
+        runs = _in_log(board, since, unread)
     fits = [run for run in runs if run.ended and (worker is None or run.worker.casefold() == worker.casefold())]
     return sorted(fits, key=lambda run: run.run_id, reverse=True)
 
@@ -77,9 +82,9 @@ def templates_before(runs: Sequence[RunView]) -> dict[str, str]:
     return found
 
 
-def _in_log(board: Board, since: str | None) -> Iterator[RunView]:
+def _in_log(board: Board, since: str | None, unread: Unread | None = None) -> Iterator[RunView]:
     """Every run that any task's log has, of those that have an event from `since` on."""
-    for task, events in board.store.histories(since=since, having=ProcessRequested.kind):
+    for task, events in board.store.histories(since=since, having=ProcessRequested.kind, unread=unread):
         yield from _of_events(board, task, events)
 
 
@@ -89,24 +94,36 @@ def _of_events(board: Board, task: Task, events: Sequence[Event]) -> Iterator[Ru
             yield view(board, task, events, event.body.run_id)
 
 
-def active(board: Board) -> list[RunView]:
-    """Every run of the board that has no end yet, oldest first."""
+def active(board: Board, unread: Unread | None = None) -> list[RunView]:
+    """Every run of the board that has no end yet, oldest first. `unread` as a store has it. Raises LogDamaged."""
     runs = []
-    with board.store.view() as tasks:
+    with board.store.view(unread=unread) as tasks:
         running = tasks.running()
     for task_id in running:
         with contextlib.suppress(NotFound):  # It went with a branch.
-            task, events = board.store.history(task_id)
+            try:
+                task, events = board.store.history(task_id)
+            except (LogDamaged, StorageError) as damage:
+                if unread is None:
+                    raise
+                unread[task_id] = damage
+                continue
             runs += [view(board, task, events, run.run_id) for run in task.active_processes]
     return sorted(runs, key=lambda run: run.run_id)
 
 
-def on_this_machine(board: Board) -> list[RunView]:
-    """Every run whose folder is here, ended ones too, oldest first."""
+def on_this_machine(board: Board, unread: Unread | None = None) -> list[RunView]:
+    """Every run whose folder is here, ended ones too, oldest first. `unread` as a store has it. Raises LogDamaged."""
     runs = []
     for folder in all_runs(board.folder):
         with contextlib.suppress(NotFound):  # Its task went with a branch, or the request never came.
-            runs.append(_of_folder(board, folder))
+            try:
+                runs.append(_of_folder(board, folder))
+            except (LogDamaged, StorageError) as damage:
+                spec = folder.spec()
+                if unread is None or spec is None:
+                    raise
+                unread[spec.task_id] = damage
     return runs
 
 

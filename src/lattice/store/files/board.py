@@ -11,7 +11,7 @@ from lattice.core.codec import BadLine, loads, parse
 from lattice.core.events import ArtifactAttached, Event, evolve
 from lattice.core.ids import is_id
 from lattice.core.task import Task
-from lattice.errors import Archived, LatticeError, LogDamaged, NotFound, ValidationError
+from lattice.errors import Archived, LatticeError, LogDamaged, NotFound, StorageError, ValidationError
 from lattice.store.files import archive, changes, disk, numbers, snapshot
 from lattice.store.files.locks import locked
 from lattice.store.files.log import Log, read_log, unreadable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # Only questions about many tasks need them.
 
     from lattice.core.progress import Progress
     from lattice.core.summary import Words
+    from lattice.store.protocol import Unread
     from lattice.store.view import View
 
 ARCHIVE = "archive/"
@@ -73,14 +74,21 @@ class FileStore:
         task, log = self._load(stream)
         return task, log.events
 
-    def tasks(self, *, archived: bool = False) -> Iterator[Task]:
+    def tasks(self, *, archived: bool = False, unread: Unread | None = None) -> Iterator[Task]:
         for stream in self.streams(archived=archived):
-            with contextlib.suppress(NotFound):  # It went, or has no whole event yet.
+            try:
                 task = self.task(stream)
-                if task.archived == archived:
-                    yield task
-                elif task.archived:
-                    self._put_away(stream)
+            except NotFound:
+                continue  # It went, or has no whole event yet.
+            except (LogDamaged, StorageError) as damage:
+                if unread is None:
+                    raise
+                unread[stream] = damage
+                continue
+            if task.archived == archived:
+                yield task
+            elif task.archived:
+                self._put_away(stream)
 
     def streams(self, *, archived: bool = False) -> list[str]:
         """The ids of all tasks that are not archived, or of all that are, oldest first."""
@@ -92,19 +100,20 @@ class FileStore:
         return sorted(stem for stem, _, ending in names if ending == "jsonl" and is_id("task", stem))
 
     @contextmanager
-    def view(self, *, archived: bool = False, texts: bool = False) -> Iterator[View]:
+    def view(self, *, archived: bool = False, texts: bool = False, unread: Unread | None = None) -> Iterator[View]:
         def scanned() -> View:
             from lattice.store.view import ScannedView  # where the index cannot answer
 
-            tasks = [*self.tasks(), *(self.tasks(archived=True) if archived else ())]
-            return ScannedView(tasks, self._words)
+            away = self.tasks(archived=True, unread=unread) if archived else ()
+            tasks = [*self.tasks(unread=unread), *away]
+            return ScannedView(tasks, lambda task: self._words(task, unread))
 
         try:
             from lattice.store.files import index  # sqlite3: only questions about many tasks pay for it
         except ImportError:  # this Python was built without it
             yield scanned()
             return
-        with index.opened(self, scanned, archived=archived, texts=texts) as view:
+        with index.opened(self, scanned, archived=archived, texts=texts, unread=unread) as view:
             yield view
 
     def artifact_titles(self, events: Sequence[Event]) -> dict[str, str]:
@@ -119,14 +128,25 @@ class FileStore:
                         titles[event.body.artifact_id] = title
         return titles
 
-    def _words(self, task: Task) -> Words:
-        from lattice.core.summary import words  # a scan for a search pays for it
+    def _words(self, task: Task, unread: Unread | None) -> Words:
+        from lattice.core.summary import NO_WORDS, words  # a scan for a search pays for it
 
-        _, events = self.history(task.id)
+        try:
+            _, events = self.history(task.id)
+        except (LogDamaged, StorageError) as damage:  # in what its snapshot stood for
+            if unread is None:
+                raise
+            unread[task.id] = damage
+            return NO_WORDS
         return words(task, events, self.artifact_titles(events))
 
     def histories(
-        self, *, since: str | None = None, having: str | None = None, progress: Progress | None = None
+        self,
+        *,
+        since: str | None = None,
+        having: str | None = None,
+        progress: Progress | None = None,
+        unread: Unread | None = None,
     ) -> Iterator[tuple[Task, Sequence[Event]]]:
         from pathlib import Path
 
@@ -135,12 +155,19 @@ class FileStore:
 
         for stream in scan.read_all(told(scan.places(Path(self.root)), progress), since, having):
             if stream.damage is not None:
-                raise stream.damage
+                if unread is None:
+                    raise stream.damage
+                unread[stream.id] = stream.damage
             if stream.task is not None and stream.log is not None:
                 yield stream.task, stream.log.events
 
     def resolve(self, short_id: str) -> str | None:
         return numbers.resolve(self.root, short_id)
+
+    def short_id(self, stream: str) -> str | None:
+        with contextlib.suppress(OSError):  # The name is for people alone: the id is one, too.
+            return next(iter(numbers.ShortIds(self.root).of(stream)), None)
+        return None
 
     # Writing
 

@@ -20,7 +20,7 @@ from lattice.core.pretty import ITEM_PAD
 from lattice.core.record import Protocol, Record
 from lattice.core.summary import Words, item_text, words
 from lattice.core.task import Task, to_snapshot
-from lattice.errors import LockTimeout, NotFound, StorageError
+from lattice.errors import LatticeError, LockTimeout, LogDamaged, NotFound, StorageError
 from lattice.store.files import changes
 from lattice.store.files.index_file import IndexFile, Prepared, prepare
 from lattice.store.files.locks import locked
@@ -28,6 +28,8 @@ from lattice.store.files.locks import locked
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeVar
+
+    from lattice.store.protocol import Unread
 
     _T = TypeVar("_T")
     _R = TypeVar("_R")
@@ -66,10 +68,11 @@ class _Look(Record):
     facts: dict[str, str]
 
 
-def refresh(file: IndexFile, logs: Logs, *, texts: bool) -> None:
+def refresh(file: IndexFile, logs: Logs, *, archived: bool, texts: bool, unread: Unread | None) -> None:
     """Bring the index up to date; from here to the close it is what one transaction sees. `texts`: the words too.
 
-    Raises LogDamaged.
+    A task whose log cannot be read has no row, and its log is read again by each view: what is wrong with it is put
+    in `unread`, or raised where that is None. Of an archived task it is told where `archived` ones are asked for.
     """
     file.execute("BEGIN")
     look = _look(file, logs.root, time.time_ns())
@@ -83,20 +86,36 @@ def refresh(file: IndexFile, logs: Logs, *, texts: bool) -> None:
     file.execute("ROLLBACK")  # Reading may take long, and keeps nobody waiting.
     found = _tasks(logs, [(one, look.stamps[one] or "") for one in stale]) if look is not None else []
     read = _texts(logs, sorted(wordless.union(stale))) if texts else []
+    bad = {task_id: off for task_id, off in (*found, *read) if isinstance(off, LatticeError)}
     file.execute("BEGIN IMMEDIATE")
+    prepared = [(task_id, one) for task_id, one in found if not isinstance(one, LatticeError)]
     if look is not None and look.whole and not known:
-        file.fill([prepared for _, prepared in found if prepared is not None])
+        file.fill([one for _, one in prepared if one is not None])
     else:
-        for task_id, prepared in found:
-            file.put(task_id, prepared)
-    for task_id in gone:
+        for task_id, one in prepared:
+            file.put(task_id, one)
+    for task_id in (*gone, *bad):
         file.put(task_id, None)
     if look is not None:
         _note(file, look)
     if new_words:
         file.add_words()
     for task_id, text in read:
-        file.put_words(task_id, text)
+        if task_id not in bad and not isinstance(text, LatticeError):
+            file.put_words(task_id, text)
+    if bad:
+        _tell(file, logs.root, bad, archived=archived, unread=unread)
+
+
+def _tell(file: IndexFile, root: str, bad: Unread, *, archived: bool, unread: Unread | None) -> None:
+    """Have these logs read again by the next view, and say what is wrong with those that are asked for."""
+    file.connection.executemany("INSERT OR IGNORE INTO pending VALUES (?, 0)", [(task_id,) for task_id in bad])
+    for task_id, off in bad.items():
+        if not archived and not os.path.lexists(f"{root}/events/{task_id}.jsonl"):
+            continue  # It is in the archive.
+        if unread is None:
+            raise off
+        unread[task_id] = off
 
 
 # What changed
@@ -189,14 +208,14 @@ def _in_parts(read: Callable[[Sequence[_T]], list[_R]], items: Sequence[_T]) -> 
     return [one for part in in_parts(read, items) for one in part]
 
 
-def _tasks(logs: Logs, stamps: Sequence[tuple[str, str]]) -> list[tuple[str, Prepared | None]]:
-    def read(part: Sequence[tuple[str, str]]) -> list[tuple[str, Prepared | None]]:
+def _tasks(logs: Logs, stamps: Sequence[tuple[str, str]]) -> list[tuple[str, Prepared | LatticeError | None]]:
+    def read(part: Sequence[tuple[str, str]]) -> list[tuple[str, Prepared | LatticeError | None]]:
         return [(task_id, _task(logs, task_id, mark)) for task_id, mark in part]
 
     return _in_parts(read, stamps)
 
 
-def _task(logs: Logs, task_id: str, mark: str) -> Prepared | None:
+def _task(logs: Logs, task_id: str, mark: str) -> Prepared | LatticeError | None:
     away = mark.startswith(_AWAY)
     kept = logs.kept(task_id, archived=away)
     if kept is not None:
@@ -206,22 +225,26 @@ def _task(logs: Logs, task_id: str, mark: str) -> Prepared | None:
         task = logs.task(task_id)
     except NotFound:
         return None  # It went, or has no whole event yet.
+    except (LogDamaged, StorageError) as off:
+        return off
     shape = to_snapshot(task)
     return prepare(shape, item_text(shape), mark, away=away or task.archived)
 
 
-def _texts(logs: Logs, ids: Sequence[str]) -> list[tuple[str, Words | None]]:
-    def read(part: Sequence[str]) -> list[tuple[str, Words | None]]:
+def _texts(logs: Logs, ids: Sequence[str]) -> list[tuple[str, Words | LatticeError | None]]:
+    def read(part: Sequence[str]) -> list[tuple[str, Words | LatticeError | None]]:
         return [(task_id, _words(logs, task_id)) for task_id in part]
 
     return _in_parts(read, ids)
 
 
-def _words(logs: Logs, task_id: str) -> Words | None:
+def _words(logs: Logs, task_id: str) -> Words | LatticeError | None:
     try:
         task, events = logs.history(task_id)
     except NotFound:
         return None
+    except (LogDamaged, StorageError) as off:
+        return off
     return words(task, events, logs.artifact_titles(events))
 
 

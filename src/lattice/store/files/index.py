@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from lattice.core.fulltext import Phrase
+    from lattice.store.protocol import Unread
     from lattice.store.view import View
 
     _T = TypeVar("_T")
@@ -41,10 +42,12 @@ _PRIVATE = 0o600
 
 
 @contextmanager
-def opened(logs: Logs, scanned: Callable[[], View], *, archived: bool, texts: bool) -> Iterator[View]:
+def opened(
+    logs: Logs, scanned: Callable[[], View], *, archived: bool, texts: bool, unread: Unread | None
+) -> Iterator[View]:
     """A view on the index, brought up to date; where it cannot be used, `scanned()` answers.
 
-    `texts` brings the full text up to date too. Raises LogDamaged.
+    `texts` brings the full text up to date too; `unread` is as the protocol has it. Raises LogDamaged, StorageError.
     """
     view: _Guarded | None = None
     try:
@@ -54,7 +57,7 @@ def opened(logs: Logs, scanned: Callable[[], View], *, archived: bool, texts: bo
                 return
             view = _Guarded(logs, scanned)
             try:
-                view.begin(archived=archived, texts=texts)
+                view.begin(archived=archived, texts=texts, unread=unread)
                 yield view
             finally:
                 view.close()
@@ -73,10 +76,10 @@ class _Guarded:
         self._fallback: View | None = None
         self.damaged = False
 
-    def begin(self, *, archived: bool, texts: bool) -> None:
+    def begin(self, *, archived: bool, texts: bool, unread: Unread | None) -> None:
         def open_and_refresh() -> None:
             self._index = IndexFile(self._logs.root, archived=archived)
-            refresh(self._index, self._logs, texts=texts)
+            refresh(self._index, self._logs, archived=archived, texts=texts, unread=unread)
 
         self._guard(open_and_refresh)
 
