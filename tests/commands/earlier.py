@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pwd
@@ -17,6 +18,12 @@ PACKAGE = "lattice-tracker==0.2.*"
 
 def install(cache: Path) -> Path:
     """The earlier tool's command. Skips where it cannot be had; on CI it fails."""
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # In a fresh clone all of pytest's workers come at once.
+        return _installed(cache)
+
+
+def _installed(cache: Path) -> Path:
     command = cache / "venv" / "bin" / "lattice"
     if command.exists() and _works(command):
         return command
@@ -51,7 +58,7 @@ def _python() -> str | None:
 
 def _works(command: Path) -> bool:
     try:
-        done = subprocess.run([command, "--help"], env=_environment(), capture_output=True, timeout=30, check=False)
+        done = subprocess.run([command, "--help"], env=_environment(), capture_output=True, timeout=120, check=False)
     except (OSError, subprocess.SubprocessError):
         return False
     return done.returncode == 0

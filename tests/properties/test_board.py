@@ -22,7 +22,7 @@ from tests.properties.machine import BoardMachine
 from tests.properties.world import steady_time
 
 DEEP = os.environ.get("PROPERTIES") == "deep"
-SHRINKING_S_MAX = 90  # a test that hangs is ended after 240 s, and then nobody sees what failed
+SHRINKING_S_MAX = 90  # a test that hangs is ended after ten minutes, and then nobody sees what failed
 SHORT = settings(
     max_examples=40,
     stateful_step_count=20,
