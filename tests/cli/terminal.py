@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import select
@@ -61,7 +62,8 @@ class Session:
         return bool(data)
 
     def _screen(self) -> str:
-        return self._seen.decode().replace("\r\n", "\n")
+        # What was read last may end within a character.
+        return codecs.getincrementaldecoder("utf-8")().decode(self._seen).replace("\r\n", "\n")
 
 
 def run(folder: Path, *words: str, rows: int = 10, columns: int = 80, prepared: str = "pass", **environ: str) -> str:

@@ -52,7 +52,7 @@ def test_ps_says_what_an_agent_does_and_has_used(agents: Agents) -> None:
 def test_ps_and_top_show_the_activity(agents: Agents) -> None:
     agents.behave("claude", "hang_without_result")
     run = agents.bench.start(agents.define())
-    eventually(lambda: agents.bench.view(run).activity)
+    eventually(lambda: agents.bench.view(run).activity == "→ Bash git diff")  # It has said something before.
     assert row_of(agents.bench, run.run_id).endswith("→ Bash git diff")
     top = Top(agents.bench.board)
     top.look()

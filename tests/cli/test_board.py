@@ -109,7 +109,7 @@ def on_a_terminal(folder: Path, typed: bytes, *words: str, **environ: str) -> tu
     os.close(theirs)
     os.write(ours, typed)
     screen = b""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if select.select([ours], [], [], 1.0)[0]:
             try:
@@ -117,7 +117,7 @@ def on_a_terminal(folder: Path, typed: bytes, *words: str, **environ: str) -> tu
             except OSError:  # EIO: the last holder of the other end is gone
                 break
     os.close(ours)
-    return program.wait(30), screen.decode().replace("\r\n", "\n")
+    return program.wait(60), screen.decode().replace("\r\n", "\n")
 
 
 def test_init_on_a_terminal_asks_again_until_the_answer_is_valid(outside: CommandLine) -> None:

@@ -135,7 +135,7 @@ def test_an_interrupted_wait_leaves_the_run_alone(bench: Bench) -> None:
         start_new_session=True,
     )
     # It waits once its thread is blocked on the lease, which /proc/locks shows as a waiter ("->").
-    inode = str(run.lease.stat().st_ino)
+    inode = f":{run.lease.stat().st_ino} "
     eventually(lambda: any("->" in line and inode in line for line in _locks()))
     waiter.send_signal(signal.SIGINT)
     _, err = waiter.communicate(timeout=30)

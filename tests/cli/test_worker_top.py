@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import re
@@ -41,6 +42,7 @@ class OnTerminal:
             env=bench.environ(TERM="xterm"),
         )  # fmt: skip
         self.seen = ""
+        self.decoder = codecs.getincrementaldecoder("utf-8")()  # What is read may end within a character.
 
     def type(self, keys: bytes) -> None:
         os.write(self.ours, keys)
@@ -70,7 +72,7 @@ class OnTerminal:
 
     def read(self) -> None:
         if select.select([self.ours], [], [], 1.0)[0]:
-            self.seen += os.read(self.ours, 65536).decode()
+            self.seen += self.decoder.decode(os.read(self.ours, 65536))
 
     def ended(self) -> int:
         """The exit status; the terminal has to be as it was."""

@@ -21,7 +21,7 @@ def test_a_lock_that_stays_held_is_a_named_error(tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(LockTimeout) as caught, locked(tmp_path / "lock", 0.2):
         raise AssertionError("two holders")
-    assert 0.2 <= time.monotonic() - started < 2
+    assert 0.2 <= time.monotonic() - started < 20
     assert "lock" in caught.value.message
     assert str(tmp_path / "lock") in str(caught.value.hint)
     assert caught.value.hint

@@ -70,6 +70,18 @@ def is_alive(pid: int) -> bool:
     return fields[0] not in "ZX"
 
 
+def processor_time(pid: int, for_s: float) -> float:
+    """How many seconds of a processor a process uses while so much time passes."""
+    before = _used(pid)
+    time.sleep(for_s)  # Nothing is waited for: the time that passes is what is measured.
+    return (_used(pid) - before) / os.sysconf("SC_CLK_TCK")
+
+
+def _used(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
 class Bench:
     """One board in one repository. `notes` is a folder that worker scripts know as $NOTES."""
 
@@ -290,7 +302,7 @@ class Bench:
 
 
 def supervision(run: RunFolder) -> list[int]:
-    """Guard, then supervisor, and its setup: all have the run's id on their command line, each is the other's child."""
+    """Guard, supervisor, and its setup, in this order: all have the run's id on their command line."""
     found: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -302,7 +314,7 @@ def supervision(run: RunFolder) -> list[int]:
             continue
         if run.run_id.encode() in words and any(b"lattice.workers.guard" in word for word in words):
             found[int(entry.name)] = parent
-    return sorted(found, key=lambda pid: found[pid] in found)
+    return sorted(found, key=lambda pid: sum(above in found for above in (found[pid], found.get(found[pid]))))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from lattice.workers import control
 from lattice.workers.runs import RunFolder
 from tests.conftest import git
-from tests.workers.conftest import ANN, Bench, eventually, is_alive
+from tests.workers.conftest import ANN, WITHIN_S, Bench, eventually, is_alive
 
 
 def test_a_stop_ends_a_running_run_with_its_reason(bench: Bench) -> None:
@@ -53,7 +53,7 @@ def test_a_stop_while_git_hangs_ends_it_within_the_grace_and_keeps_the_engine_fr
     asked_at = time.monotonic()
     control.stop(bench.board, run.run_id, None, ANN)
     assert "cancelled" == bench.finished(run).state
-    assert time.monotonic() - asked_at < 10  # git has 120 s; the grace is 0.4 s
+    assert time.monotonic() - asked_at < 60  # git has 120 s; the grace is 0.4 s
     assert not (bench.notes / "executed").exists()
     assert [] == bench.events("process_started")
 
@@ -88,7 +88,7 @@ def test_waiters_learn_of_an_end_from_the_kernel(bench: Bench) -> None:
     assert not ended.wait(0.05)
     for pid in bench.supervision(run):
         os.kill(pid, signal.SIGKILL)
-    assert ended.wait(10)
+    assert ended.wait(WITHIN_S)
     assert "lost" == control.finish(bench.board, run.run_id).state
     bench.assert_clean()
 

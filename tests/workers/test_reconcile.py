@@ -115,7 +115,7 @@ def test_a_copy_of_a_board_touches_nothing_of_the_originals_run(bench: Bench) ->
     run = bench.running('echo $$ > "$NOTES/engine.pid"; exec sleep 300')
     engine = int(bench.note("engine.pid"))
     copy = bench.folder / "copy"
-    shutil.copytree(bench.repo, copy, symlinks=True, ignore=shutil.ignore_patterns("control"))
+    shutil.copytree(bench.repo, copy, symlinks=True, ignore=shutil.ignore_patterns("control", "index.sqlite*"))
     copied = Board(copy, read_config(copy))
     copied_run = RunFolder(copied.folder, run.run_id)
     assert not copied_run.alive()

@@ -54,6 +54,8 @@ def test_the_next_guard_is_a_fork_that_shows_its_own_run_and_has_nothing_of_the_
     configure(bench, max_parallel=1)
     first, (second,) = chain(bench, 1, "exec sleep 300")
     guard, supervisor = bench.supervision(first)
+    # It lets go of what it handed on a moment after its fork has it.
+    eventually(lambda: {"pipe", str(first.lease)}.isdisjoint(open_files(guard)))
     before = stack_of(guard), open_files(guard), status_of(guard, "SigBlk", "SigIgn", "SigCgt", "Umask")
     environment = Path(f"/proc/{guard}/environ").read_bytes()
     (bench.notes / "go").touch()
@@ -61,6 +63,7 @@ def test_the_next_guard_is_a_fork_that_shows_its_own_run_and_has_nothing_of_the_
     eventually(lambda: not is_alive(guard))
     assert [] == [pid for pid in (guard, supervisor) if is_alive(pid)]
     guard, supervisor = bench.supervision(second)
+    eventually(lambda: {"pipe", str(second.lease)}.isdisjoint(open_files(guard)))
     after = stack_of(guard), open_files(guard), status_of(guard, "SigBlk", "SigIgn", "SigCgt", "Umask")
     assert before == after
     assert environment == Path(f"/proc/{guard}/environ").read_bytes()

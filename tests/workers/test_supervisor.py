@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from lattice.commands.artifacts import PAYLOAD_BYTES_MAX
 from tests.conftest import git
-from tests.workers.conftest import Bench, eventually, is_alive
+from tests.workers.conftest import Bench, eventually, is_alive, processor_time
 
 ON_ADD = 'case "$*" in *"worktree add"*) {} ;; esac'
 TREE = """
@@ -75,10 +74,10 @@ def test_what_git_cannot_salvage_is_moved_out_of_the_way_and_kept(
 
 
 def test_the_wall_limit_ends_a_tree_that_ignores_daemonises_and_stops_itself(bench: Bench) -> None:
-    run = bench.running(TREE, timeout_minutes=1.5 / 60)
+    run = bench.running(TREE, timeout_minutes=4 / 60)
     tree = tree_pids(bench)
     seen = bench.finished(run)
-    assert ("timed_out", {"kind": "timeout", "limit_s": 1.5}) == (seen.state, seen.cause)
+    assert ("timed_out", {"kind": "timeout", "limit_s": 4.0}) == (seen.state, seen.cause)
     assert [] == [pid for pid in tree if is_alive(pid)]
     assert set(tree) <= set(seen.killed)
 
@@ -291,14 +290,7 @@ def test_a_supervisor_uses_no_processor_time_while_it_waits(bench: Bench) -> Non
     run = bench.running()
     _, supervisor = bench.supervision(run)
 
-    def ticks() -> int:
-        fields = Path(f"/proc/{supervisor}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-
-    before = ticks()
-    until = time.monotonic() + 0.5
-    eventually(lambda: time.monotonic() > until)
-    assert ticks() - before <= 2
+    eventually(lambda: processor_time(supervisor, 0.5) <= 0.02)  # It may still have to finish what began the run.
     bench.data("worker", "stop", run.run_id, "--wait")
 
 

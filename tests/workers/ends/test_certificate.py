@@ -173,18 +173,19 @@ def test_gc_ends_a_run_whose_supervisor_and_guard_were_stopped_far_past_the_dead
 ) -> None:
     run = bench.running(
         'env -i "$PY" "$NOTES/daemon.py" "$NOTES/daemon.pid"; echo mine > b.txt; exec sleep 300',
-        timeout_minutes=2 / 60,
+        timeout_minutes=4 / 60,
     )
     daemon = int(bench.note("daemon.pid"))
     guard, supervisor = bench.supervision(run)
     for pid in (guard, supervisor):
         os.kill(pid, signal.SIGSTOP)
+        eventually(lambda pid=pid: is_stopped(pid))  # type: ignore[misc]  # mypy cannot infer a default's type
     assert () == control.gc(bench.board, os.environ).finished  # not yet overdue
     assert is_alive(supervisor)
     holder = eventually(lambda: overdue.holder(run))
     assert holder is not None
     assert (supervisor, True) == (holder.pid, holder.stopped)
-    limit_s = 2.0 + 0.4
+    limit_s = 4.0 + 0.4
     eventually(lambda: (found := overdue.holder(run)) is not None and found.age_s > limit_s)
     assert () == control.gc(bench.board, os.environ).finished  # The minute of patience has not passed.
     monkeypatch.setattr(overdue, "OVERDUE_AFTER_S", 0.0)
@@ -200,7 +201,7 @@ def test_gc_ends_a_run_whose_supervisor_and_guard_were_stopped_far_past_the_dead
 def test_gc_ends_all_of_an_overdue_run_whose_guard_is_gone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     run = bench.running(
         'env -i "$PY" "$NOTES/daemon.py" "$NOTES/daemon.pid"; echo $$ > "$NOTES/engine.pid"; exec sleep 300',
-        timeout_minutes=2 / 60,
+        timeout_minutes=4 / 60,
     )
     tree = [int(bench.note(f"{name}.pid")) for name in ("daemon", "engine")]
     guard, supervisor = bench.supervision(run)
@@ -215,7 +216,7 @@ def test_gc_ends_all_of_an_overdue_run_whose_guard_is_gone(bench: Bench, monkeyp
 
 
 def test_a_run_far_past_its_deadline_is_shown_as_overdue(bench: Bench) -> None:
-    run = bench.running(timeout_minutes=2 / 60)
+    run = bench.running(timeout_minutes=4 / 60)
     _, supervisor = bench.supervision(run)
     os.kill(supervisor, signal.SIGSTOP)
     (active,) = bench.board.store.task(bench.task_id).active_processes

@@ -147,11 +147,11 @@ def test_a_report_is_read_from_a_plain_file_of_some_size_alone(tmp_path: Path) -
 
 
 def test_a_wall_clock_that_steps_ends_no_run(bench: Bench) -> None:
-    """The log is of the future, then of the past, by the wall clock; the engine speaks twice a second."""
+    """The log is of the future, then of the past, by the wall clock; the engine speaks five times a second."""
     go = bench.notes / "go"
     os.mkfifo(go)
     script = 'for n in $(seq 10); do echo $n; touch -d "@$((n % 2 * 4000000000))" /proc/self/fd/1; sleep 0.2; done'
-    run = bench.running(f'{script}; read -r _ < "$NOTES/go"', idle_timeout_minutes=1 / 60 * 1.5)
+    run = bench.running(f'{script}; read -r _ < "$NOTES/go"', idle_timeout_minutes=1)
     eventually(lambda: run.output_log.read_text(encoding="utf-8").endswith("10\n"))
     go.write_text("on\n", encoding="utf-8")
     assert "succeeded" == bench.finished(run).state

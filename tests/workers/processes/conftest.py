@@ -23,18 +23,13 @@ signal.pause()
 """
 
 
-def alive(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
 def wait_until_ended(pid: int) -> None:
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
-        assert select.select([pidfd], [], [], 10)[0], f"{pid} is still there"
+        assert select.select([pidfd], [], [], 60)[0], f"{pid} is still there"
     finally:
         os.close(pidfd)
 

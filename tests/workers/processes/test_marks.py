@@ -13,7 +13,8 @@ import pytest
 
 from lattice.workers.processes import marks
 from lattice.workers.processes.marks import RUN_MARK, kill_marked, marked
-from tests.workers.processes.conftest import NESTED, SOURCE, Started, alive, wait_until_ended
+from tests.workers.conftest import is_alive
+from tests.workers.processes.conftest import NESTED, SOURCE, Started, wait_until_ended
 
 
 def test_marked_finds_the_mark_exactly_and_what_is_below(start: Started) -> None:
@@ -23,9 +24,9 @@ def test_marked_finds_the_mark_exactly_and_what_is_below(start: Started) -> None
     assert {process.pid, child, grandchild} == set(marked("run_A"))
     assert [other.pid] == marked("run_AB")
     assert {process.pid, child, grandchild} == set(kill_marked("run_A"))
-    assert -signal.SIGKILL == process.wait(10)
-    assert not alive(child)
-    assert not alive(grandchild)
+    assert -signal.SIGKILL == process.wait(60)
+    assert not is_alive(child)
+    assert not is_alive(grandchild)
     assert other.poll() is None
     assert decoy.poll() is None
     assert [] == kill_marked("run_A")
@@ -61,7 +62,7 @@ def test_kill_marked_ends_a_stopped_and_a_forking_process(start: Started) -> Non
     )
     killed = kill_marked("run_stop", 20)
     assert {stopped.pid, forking.pid} <= set(killed)
-    assert [] == [pid for pid in killed if alive(pid)]
+    assert [] == [pid for pid in killed if is_alive(pid)]
     assert [] == marked("run_stop")
 
 
@@ -79,7 +80,7 @@ def test_a_marked_caller_spares_itself_and_its_ancestors(start: Started) -> None
     )
     assert -signal.SIGKILL == status
     assert process.poll() is None
-    assert not alive(sibling)
+    assert not is_alive(sibling)
 
 
 def test_a_process_without_an_environment_or_a_program_is_not_between_programs() -> None:
@@ -142,12 +143,12 @@ except PermissionError as error:
         env={**os.environ, "PYTHONPATH": SOURCE},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     try:
         assert f"[{roots}]" in done.stdout, done.stderr
-        assert -signal.SIGKILL == process.wait(10)
-        assert alive(roots)
+        assert -signal.SIGKILL == process.wait(60)
+        assert is_alive(roots)
     finally:
         os.kill(roots, signal.SIGKILL)

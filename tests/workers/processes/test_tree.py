@@ -173,7 +173,7 @@ except TimeoutError as error:
         signal.pause()
     """)
     assert tracer.poll() is None
-    told, _ = sweeper.communicate("go", timeout=20)
+    told, _ = sweeper.communicate("go", timeout=60)
     assert f"processes [{daemon}] did not end within 0.3 s of SIGKILL\n" == told
 
 

@@ -15,7 +15,7 @@ def test_a_busy_run_uses_a_processor(bench: Bench) -> None:
     first = usage.look([run.run_id])[run.run_id]
     second = eventually(lambda: _later(run.run_id, first.cpu_s + 0.2))
     assert second is not None
-    assert second.cpu_percent(first) > 5
+    assert second.cpu_percent(first) > 0
     assert first.processes >= 3  # guard, supervisor, worker
     bench.data("worker", "stop", run.run_id, "--wait")
     eventually(lambda: not usage.look([run.run_id]))  # its guard ends a moment after its lease

@@ -12,6 +12,7 @@ from lattice.errors import GitError, NotFound
 from lattice.workers.worktrees.git import Repository, git
 from tests.conftest import git as run_git
 from tests.conftest import new_repo
+from tests.workers.conftest import eventually, is_alive
 
 
 @pytest.fixture
@@ -61,11 +62,11 @@ def test_a_git_that_dies_is_told_from_one_that_refuses(tmp_path: Path, monkeypat
 def test_a_git_that_hangs_is_killed_with_all_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_git(tmp_path, monkeypatch, f"trap '' TERM; sleep 1000 & echo $! > {tmp_path}/pid; echo stuck >&2; wait; wait")
     started = time.monotonic()
-    with pytest.raises(GitError, match=r"did not end within 0\.5 s.*stuck"):
-        git(["fetch"], cwd=tmp_path, timeout_s=0.5)
-    assert time.monotonic() - started < 3
-    stat = Path("/proc", (tmp_path / "pid").read_text().strip(), "stat")
-    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    with pytest.raises(GitError, match=r"did not end within 2 s.*stuck"):
+        git(["fetch"], cwd=tmp_path, timeout_s=2)
+    assert time.monotonic() - started < 60
+    below = int((tmp_path / "pid").read_text())
+    eventually(lambda: not is_alive(below))  # It closes its end of the pipe a moment before it is dead.
 
 
 def test_no_git_on_path_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -192,7 +192,7 @@ def test_review_a_blocker_2_a_failing_git_leaves_nothing(
 ) -> None:
     fake_git(tmp_path, monkeypatch, script)
     with pytest.raises(GitError, match="disk is on fire"):
-        worktree.make(repo, root / "run1", sha, timeout_s=2)
+        worktree.make(repo, root / "run1", sha, timeout_s=5)
     assert gone(repo, root / "run1")
 
 
