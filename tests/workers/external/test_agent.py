@@ -179,6 +179,15 @@ def test_heartbeats_are_recorded_once_in_a_quarter_of_their_time(bench: Bench) -
     assert 2 == kinds(bench, run).count("process_heartbeat")
 
 
+def test_each_heartbeat_keeps_the_run_for_all_of_its_time_recorded_or_not(bench: Bench) -> None:
+    run = begun(bench, deadline_minutes=BRIEF, heartbeat_minutes=10)
+    for at_s in (1, 100, 160, 310, 315, 464, 465, 900):
+        external.heartbeat(moved(bench, at_s), run.run_id, BOT, OUTSIDE)
+        kept_until = timestamp(int((time.time() + at_s + 599) * 1000))
+        assert kept_until <= (active(bench).deadline or ""), f"heard of at {at_s} s"
+    assert 8 > kinds(bench, run).count("process_heartbeat")
+
+
 def test_a_heartbeat_never_shortens_what_was_given(bench: Bench) -> None:
     run = begun(bench, deadline_minutes=600, heartbeat_minutes=1)
     before = active(bench).deadline

@@ -30,7 +30,8 @@ ENGINE = "external"
 DEADLINE_MINUTES = 60.0
 MINUTES_MAX = 60.0 * 24 * 90
 HEARTBEATS_EACH_LEASE = 4
-"""A heartbeat is recorded once in a quarter of the time that it keeps the run: an agent may send many more."""
+"""A heartbeat is recorded once in a quarter of the time that it keeps the run, and where the log has the run end
+before that time: an agent may send many more."""
 
 
 class Begin(Record):
@@ -117,9 +118,12 @@ def heartbeat(board: Board, ref: str, by: Signature, environ: Mapping[str, str])
                 hint="Start it with --heartbeat MINUTES.",
             )
         now_ms = board.ledger.source.now_ms()
-        if now_ms / 1000 - _last_word(events, active) < lease_s / HEARTBEATS_EACH_LEASE:
+        pause_s = lease_s / HEARTBEATS_EACH_LEASE
+        kept = active.deadline is None or seconds_of(active.deadline) >= now_ms / 1000 + lease_s
+        if kept and now_ms / 1000 - _last_word(events, active) < pause_s:
             return []
-        return [ProcessHeartbeat(run_id=run.run_id, until=timestamp(now_ms + int(lease_s * 1000)))]
+        # For so much longer as the next ones may go unrecorded: each of them, too, keeps the run for all of its time.
+        return [ProcessHeartbeat(run_id=run.run_id, until=timestamp(now_ms + int((lease_s + pause_s) * 1000)))]
 
     written = board.ledger.transact_on_history(run.task_id, decide, by)
     said = Said(overview.find(board, run.run_id), repeated=not written.events)
