@@ -113,7 +113,7 @@ class WorkerSweep(Command):
         "Starts each worker that has a sweep in its definition on the tasks that fit, unless it ran there less\n"
         "than every_hours ago; at most limit runs a worker. Starts the runs of the queue whose turn has come, too.\n"
         "Made for a timer: a second sweep at the same time does nothing. Exits with 1 where something could not be\n"
-        "started."
+        "started, and with --dry-run where it could not."
     )
     examples = (
         "lattice worker sweep --dry-run",
@@ -141,7 +141,8 @@ class WorkerSweep(Command):
         said = [f"Started {run_id} from the queue." for run_id in swept.from_queue]
         said += [one.told() for one in swept.started]
         said += [f"Due: {one.worker}{in_place_of(one.worker, one.asked_by)} on {one.task}" for one in swept.due]
-        nothing = "Another sweep is at work; this one did nothing." if swept.busy else "Nothing is due."
+        nothing = "Nothing was started." if swept.problems else "Nothing is due."
+        nothing = "Another sweep is at work; this one did nothing." if swept.busy else nothing
         runs = [*swept.from_queue, *(one.run_id for one in swept.started)]
         runs = runs or [f"{one.worker} {one.task}" for one in swept.due]
         return Answer(

@@ -84,9 +84,18 @@ def test_the_condition_asks_for_evidence_and_age(bench: Bench) -> None:
     assert [] == sweep(bench, "--dry-run")["due"]
 
 
+def test_a_worker_that_is_due_and_not_trusted_is_not_said_to_be_not_due(bench: Bench) -> None:
+    define(bench, trusted=False)
+    foreseen, done = bench.lattice("worker", "sweep", "--dry-run"), bench.lattice("worker", "sweep")
+    assert ("Due: Stale on LAT-1\n", "Nothing was started.\n") == (foreseen.stdout, done.stdout)
+    for answer in (foreseen, done):
+        assert "Stale: not trusted, and not started. See what would run" in answer.stderr
+        assert 1 == answer.returncode
+
+
 def test_a_dry_run_writes_nothing(bench: Bench) -> None:
     tasks(bench, 2)
-    define(bench, trusted=False)
+    define(bench)
     assert 0 == bench.lattice("list").returncode  # which makes the index
     before = bench.tree()
     assert ["LAT-1", "LAT-2"] == on(sweep(bench, "--dry-run")["due"])

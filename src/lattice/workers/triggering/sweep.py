@@ -39,7 +39,7 @@ class Swept(Record):
 
     started: tuple[Started, ...] = ()
     from_queue: tuple[str, ...] = ()  # the runs that had waited
-    due: tuple[Due, ...] = ()
+    due: tuple[Due, ...] = ()  # also where `problems` says that the worker is not trusted
     problems: tuple[str, ...] = ()
     busy: bool = False  # another sweep was at work, and this one did nothing
 
@@ -145,6 +145,9 @@ class _Worker:
         for row in rows:
             found = Consideration(self._board, self._checkout, self._definition, row, self._environ).first(occasion)
             against = [reason for reason in found.reasons if reason.kind != "not_trusted"]
+            for name in dict.fromkeys(reason.about for reason in found.reasons if not against):
+                if name is not None:
+                    self._not_trusted(name)
             for reason in against:
                 if reason.kind == "undecided":
                     self._problem(f"{row.name}: {reason.text}", reason.hint)
@@ -171,7 +174,10 @@ class _Worker:
                 return 0
 
     def _not_trusted(self, name: str) -> None:
-        self._problem("not trusted, and not started.", f"See what would run, and allow it: lattice worker trust {name}")
+        whose = "" if name == self._definition.name else f"{name} is "
+        self._problem(
+            f"{whose}not trusted, and not started.", f"See what would run, and allow it: lattice worker trust {name}"
+        )
 
     def _problem(self, text: str, hint: str | None) -> None:
         said = f"{self._definition.name}: {text}" + (f" {hint}" if hint else "")
