@@ -247,6 +247,12 @@ def _shown_data(shown: Shown) -> dict[str, Any]:
         "source": str(definition.source),
         "actor": definition.actor,
         "argv": list(shown.argv),
+        "members": [
+            {"worker": member.name, "argv": list(trust.argv_of(member, shown.checkout)), "sandbox": member.sandbox.mode}
+            for member in shown.members
+        ],
+        "sandbox": definition.sandbox.mode,
+        "copy": list(definition.copy),
         "setup": [list(argv) for argv in setup],
         "environment": {
             "strip": list(definition.env.strip),
@@ -266,9 +272,15 @@ def _shown_text(shown: Shown, terminal: Terminal) -> str:
         [
             f"{terminal.styled(line(shape['worker']), 'heading')}  {state}",
             f"  defined   {line(shape['source'])}",
-            f"  runs      {line(shlex.join(shape['argv']))}",
+            *([f"  runs      {line(shlex.join(shape['argv']))}"] if shape["argv"] else []),
+            *(
+                f"  member    {line(member['worker'])}: {line(shlex.join(member['argv']))}, sandbox {member['sandbox']}"
+                for member in shape["members"]
+            ),
             *(f"  before    {line(shlex.join(argv))}" for argv in shape["setup"]),
             f"  as        {line(shape['actor'])}",
+            *([f"  sandbox   {shape['sandbox']}"] if shape["argv"] else []),
+            *([f"  copies    {line(', '.join(shape['copy']))}"] if shape["copy"] else []),
             *(f"  file      {line(file['path'])}  {file['digest']}" for file in shape["files"]),
             "  env       yours"
             + (f", without {line(', '.join(environment['strip']))}" if environment["strip"] else "")

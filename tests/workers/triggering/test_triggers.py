@@ -120,6 +120,30 @@ def test_one_changed_byte_asks_again(bench: Bench, file: str) -> None:
     assert [] == reasons(bench)
 
 
+@pytest.mark.parametrize("file", ["one.md", "tool.py", "second.md", "workers/helper.json", "workers/helper.sh"])
+def test_one_changed_byte_of_a_teams_member_asks_again(bench: Bench, file: str) -> None:
+    for name in ("one.md", "tool.py", "second.md"):
+        bench.commit(name, "Review {{short_id}}\n")
+    bench.worker("true", "Helper")
+    members = {
+        "agent": {"engine": "claude", "prompt_file": "one.md"},
+        "tool": {"engine": "command", "command": ["{python}", "{repo}/tool.py"]},
+        "helper": {"worker": "Helper"},
+    }
+    team = {"name": "Crew", "actor": "agent:crew", "engine": "team", "members": members, "second_round": "second.md"}
+    (bench.repo / "workers" / "crew.json").write_text(json.dumps(team), encoding="utf-8")
+
+    def shown() -> trust.Shown:
+        return trust.shown(catalogue.find("Crew", bench.repo), bench.repo, os.environ)
+
+    trust.trust(shown(), os.environ, "2026-11-21T00:00:00Z")
+    assert shown().trusted
+    assert ["Crew/agent", "Crew/tool", "Helper"] == [member.name for member in shown().members]
+    path = bench.repo / file
+    path.write_bytes(path.read_bytes() + b"\n")
+    assert not shown().trusted
+
+
 def test_trust_is_for_one_checkout(bench: Bench) -> None:
     define(bench)
     other = bench.folder / "clone"
@@ -140,6 +164,7 @@ def test_trust_shows_what_would_run_and_is_taken_back(bench: Bench) -> None:
     shown = bench.lattice("worker", "trust", "lite").stdout
     for words in ("Lite  not trusted", "workers/lite.sh", "MODE=fast", "without SECRET_*", "* -> planned", "--yes"):
         assert words in shown
+    assert "  sandbox   none\n" in shown
     assert ["not_trusted"] == reasons(bench)
     assert bench.data("worker", "trust", "Lite", "--yes")["trusted"]
     assert [] == reasons(bench)

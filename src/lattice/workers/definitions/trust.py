@@ -2,7 +2,8 @@
 
 A run that a person asks for by name needs no trust. One that a trigger, a sweep or another program asks for
 does: for the checkout that the definition lies in, and for the content of the definition, its script, its
-prompt, its schemas and each file of the checkout that its commands name. One changed byte asks again.
+prompt, its schemas and each file of the checkout that its commands name; of a team, of each of its members, too,
+those that are workers of their own among them. One changed byte asks again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lattice.commands.board import Board
@@ -18,7 +19,7 @@ from lattice.commands.hooks import Pinned
 from lattice.commands.trust import Grant, trust_store
 from lattice.core.codec import dump
 from lattice.core.record import Record
-from lattice.errors import NotTrusted, StorageError, ValidationError
+from lattice.errors import DefinitionError, NotFound, NotTrusted, StorageError, ValidationError
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.definition import PLACEHOLDERS, Definition, expand
 from lattice.workers.definitions.file import is_worker_name
@@ -28,11 +29,12 @@ KIND = "worker"
 
 
 class Shown(Record):
-    """A definition as it is now. `digest` covers it and the content of every one of the files."""
+    """A definition as it is now. `digest` covers it, its members and the content of every one of the files."""
 
     definition: Definition
     checkout: Path
     argv: tuple[str, ...]
+    members: tuple[Definition, ...]  # of a team, with who writes its summary
     files: tuple[Pinned, ...]
     digest: str
     trusted: bool
@@ -46,14 +48,25 @@ def checkout_of(board: Board) -> Path:
 
 def shown(definition: Definition, checkout: Path, environ: Mapping[str, str]) -> Shown:
     """What the worker would execute, and whether that is trusted. Raises ValidationError, StorageError."""
-    files = _files(definition, checkout)
-    entry = dump({"definition": definition.digest, "files": [[file.path, file.digest] for file in files]})
+    members = tuple(_members(definition, checkout))
+    own = (definition, *(member for member in members if not member.builtin))
+    files = _files(own, checkout)
+    shape: dict[str, object] = {"definition": definition.digest, "files": [[file.path, file.digest] for file in files]}
+    if elsewhere := {member.name: member.digest for member in own if member.digest != definition.digest}:
+        shape["members"] = elsewhere
+    entry = dump(shape)
     digest = f"sha256:{hashlib.sha256(entry).hexdigest()}"
     # A built-in one came with Lattice, and whoever installed that trusts both.
     trusted = definition.builtin or trust_store(environ).is_trusted(KIND, os.path.realpath(checkout), digest)
+    return Shown(definition, checkout, argv_of(definition, checkout), members, files, digest, trusted)
+
+
+def argv_of(definition: Definition, checkout: Path) -> tuple[str, ...]:
+    """What a worker executes, as far as it can be told without a run: of an agent, its program; of a team nothing."""
     script = definition.script_path(checkout)
-    argv = definition.command if script is None else (str(script),)
-    return Shown(definition, checkout, argv, files, digest, trusted)
+    if script is not None:
+        return (str(script),)
+    return definition.command or (() if definition.team is not None else (definition.engine,))
 
 
 def require_trusted(definition: Definition, checkout: Path, environ: Mapping[str, str]) -> None:
@@ -92,16 +105,35 @@ def find(board: Board, name: str, environ: Mapping[str, str]) -> Shown:
     return shown(definition, checkout, environ)
 
 
-def _files(definition: Definition, checkout: Path) -> tuple[Pinned, ...]:
-    """The script, the prompt, the schemas, and the files of the checkout that the commands name."""
-    folder = definition.folder(checkout)
-    named = [definition.script, definition.prompt_file, *(output.schema for output in definition.outputs)]
-    found = [folder / name for name in named if name is not None]
+def _members(definition: Definition, checkout: Path) -> Iterator[Definition]:
+    """A team's members and who writes its summary; not one that cannot be read, which is none of the team then."""
+    if definition.team is None:
+        return
+    for member in definition.team.members:
+        if member.definition is not None:
+            yield member.definition
+        elif member.worker is not None:
+            try:
+                yield catalogue.find(member.worker, checkout)
+            except (NotFound, DefinitionError):
+                continue
+    if definition.team.summary is not None:
+        yield definition.team.summary
+
+
+def _files(definitions: Sequence[Definition], checkout: Path) -> tuple[Pinned, ...]:
+    """The scripts, the prompts, the schemas, and the files of the checkout that the commands name."""
+    found: list[Path] = []
     values = {**dict.fromkeys(PLACEHOLDERS, ""), "python": sys.executable, "repo": str(checkout)}
-    setup = definition.setup.run if definition.setup is not None else ()
-    for argv in (definition.command, *setup):
-        words = [word.partition("=")[2] if word.startswith("-") else word for word in expand(argv, values)]
-        found += [checkout / word for word in words if word and word != sys.executable]
+    for definition in definitions:
+        folder = definition.folder(checkout)
+        named = [definition.script, definition.prompt_file, *(output.schema for output in definition.outputs)]
+        named.append(definition.team.second_round if definition.team is not None else None)
+        found += [folder / name for name in named if name is not None]
+        setup = definition.setup.run if definition.setup is not None else ()
+        for argv in (definition.command, *setup):
+            words = [word.partition("=")[2] if word.startswith("-") else word for word in expand(argv, values)]
+            found += [checkout / word for word in words if word and word != sys.executable]
     try:
         return tuple(Pinned(str(path), _digest(path)) for path in dict.fromkeys(found) if _is_file(path))
     except OSError as refused:
