@@ -11,6 +11,7 @@ from lattice.cli.arguments import Answer, Command, Context, Parser, positive
 from lattice.cli.render import cut, line, span, write
 from lattice.errors import Interrupted, RunFailed
 from lattice.workers import control, overview, run_view
+from lattice.workers.external.lapse import seconds_of
 from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
 
@@ -49,10 +50,15 @@ def waited(context: Context, run_id: str, *, quiet: bool, timeout_s: float | Non
         ) from None
     run = control.finish(board, run_id)
     if run.state != "succeeded":
+        retry = overview.find(board, run.retried_as) if run.retried_as is not None else None
+        follows = f" {_followed(retry)}" if retry is not None else ""
         raise RunFailed(
-            f"{run.worker} on {run.task} {_WORDS.get(run.state, run.state)}: {run.error or 'no reason is known'}",
-            hint=f"lattice worker {'show' if run.external else 'logs'} {run_id}",
+            f"{run.worker} on {run.task} {_WORDS.get(run.state, run.state)}: "
+            f"{run.error or 'no reason is known.'}{follows}",
+            hint=f"lattice worker {'show' if run.external else 'logs'} {run_id}"
+            + (f"; for what follows: lattice worker wait {retry.run_id}" if retry is not None else ""),
             run=data_of(run),
+            retry=data_of(retry) if retry is not None else None,
         )
     from lattice.cli.worker_code import left_by, told  # git: the others here do without
 
@@ -82,6 +88,15 @@ def _wait_for_end(context: Context, run_id: str, *, quiet: bool, timeout_s: floa
     finally:
         if progress:
             progress.clear()
+
+
+def _followed(retry: RunView) -> str:
+    """What is said of the run that tries again what failed."""
+    named = f"{retry.run_id}, attempt {retry.attempt}"
+    if retry.ended:
+        return f"It was tried again, which {_WORDS.get(retry.state, retry.state)}: {named}."
+    wait_s = seconds_of(retry.not_before) - time.time() if retry.queued and retry.not_before else 0.0
+    return f"It is tried again{f' in {span(wait_s)}' if wait_s > 0 else ''}: {named}."
 
 
 _WORDS = {"failed": "failed", "timed_out": "timed out", "cancelled": "was cancelled", "lost": "was lost"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -397,6 +398,27 @@ def test_a_retry_waits_in_the_queue_with_its_time_and_is_the_one_run_of_its_work
     assert "ALREADY_RUNNING" == bench.error("worker", "run", "Sleeper", "LAT-1", "--actor", "human:ann")["code"]
     assert "cancelled" == bench.data("worker", "cancel", waiting["run_id"], "--actor", "human:ann")["state"]
     assert 2 == len(requests(bench))
+
+
+def test_who_waits_for_a_run_is_told_that_it_is_tried_again_and_when(bench: Bench) -> None:
+    again = {"times": 1, "backoff_seconds": 3600}
+    bench.worker("exit 1", worktree=False, retries=again)
+    error = bench.error("worker", "run", "Sleeper", "LAT-1", "--wait")
+    retry = error["retry"]
+    assert (error["run"]["retried_as"], 2, "queued") == (retry["run_id"], retry["attempt"], retry["state"])
+    assert retry["not_before"] > error["run"]["ended_at"]
+    told = f"It exited with status 1. It is tried again in [0-9]+ [a-z]+ [0-9]+ [a-z]+: {retry['run_id']}, attempt 2."
+    assert re.search(told, error["message"]), error["message"]
+    assert f"lattice worker wait {retry['run_id']}" in error["hint"]
+    bench.data("worker", "cancel", retry["run_id"])
+    said = bench.lattice("worker", "wait", error["run"]["run_id"])
+    assert (1, True) == (said.returncode, f"which was cancelled: {retry['run_id']}, attempt 2." in said.stderr)
+
+
+def test_who_waits_for_a_run_that_nothing_follows_is_told_of_nothing(bench: Bench) -> None:
+    bench.worker("exit 1", worktree=False)
+    error = bench.error("worker", "run", "Sleeper", "LAT-1", "--wait")
+    assert (True, None) == (error["message"].endswith("It exited with status 1."), error["retry"])
 
 
 def test_a_recorder_that_dies_before_the_end_leaves_no_retry_and_the_next_asks_for_one(bench: Bench) -> None:
