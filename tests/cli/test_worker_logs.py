@@ -23,6 +23,19 @@ def test_grep_shows_the_lines_that_it_is_found_in(bench: Bench) -> None:
     assert "USAGE" == bench.error("worker", "logs", run_id, "--grep", "(")["code"]
 
 
+def test_grep_finds_what_lies_across_two_reads_and_tail_takes_the_last_of_it(bench: Bench) -> None:
+    run = bench.start(bench.worker("true"))
+    bench.finished(run)
+    lines = [f"{number} {'odd' if number % 2 else 'even'} {'x' * (number % 97)}" for number in range(40_000)]
+    run.output_log.write_text("\n".join(lines), encoding="ascii")
+    odd = [each for each in lines if "odd" in each]
+    assert odd == text(bench, run.run_id, "--grep", "odd").splitlines()
+    assert odd[-3:] == text(bench, run.run_id, "--grep", "odd", "--tail", "3").splitlines()
+    assert lines[-3:] == text(bench, run.run_id, "--tail", "3").splitlines()
+    raw = bench.lattice("worker", "logs", run.run_id, "--raw").stdout
+    assert lines == raw.splitlines()
+
+
 def test_since_shows_what_came_from_then_on(bench: Bench) -> None:
     run_id = bench.ended(TALK).run_id
     times = bench.repo / ".lattice" / "runs" / run_id / "output.times"

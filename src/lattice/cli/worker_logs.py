@@ -11,13 +11,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, positive
-from lattice.cli.render import write
-from lattice.cli.worker_wait import FOLLOW_S, add_run, last_lines
+from lattice.cli.render import write, write_parts
+from lattice.cli.worker_wait import FOLLOW_S, add_run
 from lattice.core.text import visible_prose
 from lattice.errors import NotFound, UsageError
 from lattice.workers import control, overview
 from lattice.workers.runs import RunFolder
-from lattice.workers.transcript import END_BYTES, Transcript, chunks, line_begin, near_end
+from lattice.workers.transcript import (
+    END_BYTES,
+    Transcript,
+    chunks,
+    end_begin,
+    line_begin,
+    lines_begin,
+    near_end,
+    size_of,
+)
 
 LINE_BYTES_MAX = 1 << 20
 """As much of a line without an end is held back for `--grep`, and no more."""
@@ -70,11 +79,12 @@ class WorkerLogs(Command):
         wanted = _pattern(args.grep)
         begin = _begin(folder, args.since, board.ledger.source.now_ms()) if args.since is not None else (0, 0)
         if agent and spec is not None and not (args.guard or args.raw or args.errors):
+            if args.tail is not None and wanted is None:
+                begin = end_begin(folder, spec.engine, begin, args.tail)
             told = Transcript(folder, spec.engine, begin)
             if args.follow:
                 return _follow_agent(told, folder, wanted, args.tail)
-            lines = [each for each in told.end() if wanted is None or wanted.search(each)]
-            lines = lines if args.tail is None else lines[-args.tail :]
+            lines = deque((each for each in told.end() if wanted is None or wanted.search(each)), args.tail)
             return _answer(run.run_id, folder.stream, "\n".join(lines))
         if run.queued and not args.follow:
             waits = f"{run.run_id} waits in the queue and has said nothing yet: lattice worker show {run.run_id}"
@@ -88,18 +98,17 @@ def _of_bytes(
     args: argparse.Namespace, run_id: str, path: Path, folder: RunFolder, wanted: re.Pattern[str] | None, begin: int
 ) -> Answer | int:
     """A log as it was written."""
+    if args.tail is not None and (wanted is None or args.follow):
+        begin = lines_begin(path, begin, args.tail)
     if args.follow:
-        return _follow(path, folder, _Shown(wanted, raw=args.raw), begin, args.tail)
-    data = _read(path, begin)
-    if wanted is not None:
-        data = b"".join(each for each in data.splitlines(keepends=True) if wanted.search(_text(each)))
-    data = last_lines(data, args.tail)
+        return _follow(path, folder, _Shown(wanted, raw=args.raw), begin)
+    pieces = chunks(path, begin) if wanted is None else _found(path, begin, wanted)
+    if args.tail is not None:
+        pieces = iter(deque((each for piece in pieces for each in piece.splitlines(keepends=True)), args.tail))
     if args.raw and not args.json:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        write_parts(sys.stdout, pieces)
         return 0
-    return _answer(run_id, path, data.decode("utf-8", "replace"))
+    return _answer(run_id, path, b"".join(pieces).decode("utf-8", "replace"))
 
 
 def _answer(run_id: str, path: Path, text: str, *warnings: str) -> Answer:
@@ -115,33 +124,46 @@ class _Shown:
     """Bytes of a log on their way to the screen: filtered by whole lines, decoded across the reads."""
 
     def __init__(self, wanted: re.Pattern[str] | None, *, raw: bool) -> None:
-        self._wanted = wanted
+        self._filter = _Filter(wanted) if wanted is not None else None
         self._raw = raw
-        self._held = b""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, data: bytes, *, last: bool = False) -> None:
         """Show what can be shown by now; with `last`, all of it."""
-        if self._wanted is not None:
-            data = self._matching(data, self._wanted, last=last)
+        if self._filter is not None:
+            data = self._filter.feed(data, last=last)
         if self._raw:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         elif text := self._decoder.decode(data, last):
             write(sys.stdout, visible_prose(text))
 
-    def _matching(self, data: bytes, wanted: re.Pattern[str], *, last: bool) -> bytes:
+
+class _Filter:
+    """Of bytes as they come, the whole lines that a pattern is found in."""
+
+    def __init__(self, wanted: re.Pattern[str]) -> None:
+        self._wanted = wanted
+        self._held = b""
+
+    def feed(self, data: bytes, *, last: bool = False) -> bytes:
+        """Those that end in `data`; with `last`, the one without an end too."""
         lines = (self._held + data).splitlines(keepends=True)
         whole = last or not lines or lines[-1].endswith(b"\n") or len(lines[-1]) > LINE_BYTES_MAX
         self._held = b"" if whole else lines.pop()
-        return b"".join(each for each in lines if wanted.search(_text(each)))
+        return b"".join(each for each in lines if self._wanted.search(_text(each)))
 
 
-def _follow(path: Path, folder: RunFolder, shown: _Shown, begin: int, tail: int | None) -> int:
+def _found(path: Path, begin: int, wanted: re.Pattern[str]) -> Iterator[bytes]:
+    """What the pattern is found in, from `begin` on."""
+    lines = _Filter(wanted)
+    for chunk in chunks(path, begin):
+        yield lines.feed(chunk)
+    yield lines.feed(b"", last=True)
+
+
+def _follow(path: Path, folder: RunFolder, shown: _Shown, begin: int) -> int:
     """Print the log as it grows, until the run has ended and all was printed."""
-    if tail is not None:
-        data = _read(path, begin)
-        begin += len(data) - len(last_lines(data, tail))
     for last in _looks(folder):
         for chunk in chunks(path, begin):
             begin += len(chunk)
@@ -169,10 +191,6 @@ def _looks(folder: RunFolder) -> Iterator[bool]:
         yield False
         done = ended.wait(FOLLOW_S)
     yield True
-
-
-def _read(path: Path, begin: int) -> bytes:
-    return b"".join(chunks(path, begin))
 
 
 def _text(data: bytes) -> str:
@@ -209,9 +227,6 @@ def tail_of(folder: RunFolder, count: int) -> Sequence[str]:
     if spec is not None and spec.agent is not None:
         lines = near_end(folder, spec.engine)
     else:
-        try:
-            size = folder.output_log.stat().st_size
-        except FileNotFoundError:
-            return []
-        lines = _text(_read(folder.output_log, max(0, size - END_BYTES))).splitlines()
+        begin = max(0, size_of(folder.output_log) - END_BYTES)
+        lines = _text(b"".join(chunks(folder.output_log, begin))).splitlines()
     return [visible_prose(each).replace("\t", "    ") for each in lines[-count:]]

@@ -17,6 +17,8 @@ from lattice.workers.runs import RunFolder
 
 FOLLOW_S = 0.2  # how often a growing log, or a line of progress, is looked at while the end is waited for
 
+LINE_BYTES = 4096  # of the last line of a log, as much is looked at for a line of progress
+
 
 class WorkerWait(Command):
     description = "Waits until nothing is left of it: its end is on the board and its worktree is gone."
@@ -113,16 +115,13 @@ class _Progress:
 
     def show(self) -> None:
         last = run_view.activity_of(self._folder) or ""
-        if not last and self._log.exists():
-            last = last_lines(self._log.read_bytes()[-4096:], 1).decode("utf-8", "replace").strip()
+        if not last:
+            from lattice.workers.transcript import chunks, size_of  # a wait without a terminal does without
+
+            said = b"".join(chunks(self._log, max(0, size_of(self._log) - LINE_BYTES)))
+            last = b"".join(said.splitlines()[-1:]).decode("utf-8", "replace").strip()
         text = cut(line(f"{span(time.monotonic() - self._began):>6}  {last or 'starting'}"), self._columns - 1)
         write(sys.stderr, f"\r\x1b[K{text}")
 
     def clear(self) -> None:
         write(sys.stderr, "\r\x1b[K")
-
-
-def last_lines(data: bytes, count: int | None) -> bytes:
-    if count is None:
-        return data
-    return b"".join(data.splitlines(keepends=True)[-count:])

@@ -21,6 +21,8 @@ MARK = "! "
 
 END_BYTES = 256 << 10
 _READ_BYTES = 1 << 20
+_TAIL_BYTES = 64 << 10
+_REACH = 8  # as many times as far back, where that was not enough
 
 
 class Transcript:
@@ -66,7 +68,7 @@ class Transcript:
 
 def near_end(folder: RunFolder, engine: str) -> list[str]:
     """The last lines, without reading all of it."""
-    begin = max(0, _size(folder.stream) - END_BYTES), max(0, _size(folder.output_log) - END_BYTES)
+    begin = max(0, size_of(folder.stream) - END_BYTES), max(0, size_of(folder.output_log) - END_BYTES)
     return list(Transcript(folder, engine, begin).end())
 
 
@@ -83,6 +85,37 @@ def line_begin(path: Path, offset: int) -> int:
                 return begin + found + 1
             offset = begin
     return 0
+
+
+def lines_begin(path: Path, begin: int, count: int) -> int:
+    """Where the last `count` lines of a log begin, at `begin` at the earliest. What lies before is not read."""
+    size = size_of(path)
+    reach = _TAIL_BYTES
+    while (start := size - reach) > begin:
+        lines = b"".join(chunks(path, start, size)).splitlines(keepends=True)
+        if len(lines) > count:  # The first may have begun before.
+            return size - sum(map(len, lines[-count:]))
+        reach *= _REACH
+    return begin
+
+
+def end_begin(folder: RunFolder, engine: str, begin: tuple[int, int], count: int) -> tuple[int, int]:
+    """From where on a transcript has the last `count` lines, and not many more; at `begin` at the earliest.
+
+    Only at a moment that was noted are the stream and its errors known to stand side by side. One that begins
+    there says what one from the beginning says after it.
+    """
+    noted = [(stream, errors) for _, stream, errors in steps.sizes(folder)]
+    size = size_of(folder.stream) + size_of(folder.output_log)
+    reach = _TAIL_BYTES
+    while (start := size - reach) > sum(begin):
+        place = max((each for each in noted if sum(each) <= start), default=(0, 0))
+        if place <= begin:
+            return begin
+        if sum(1 for _ in Transcript(folder, engine, place).end()) >= count:
+            return place
+        reach *= _REACH
+    return begin
 
 
 def chunks(path: Path, begin: int, end: int | None = None) -> Iterator[bytes]:
@@ -106,7 +139,8 @@ def _error(line: bytes | None) -> str:
     return MARK + (line or b"\xe2\x80\xa6").decode("utf-8", "replace").rstrip("\r")
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
+    """How long a log is by now; 0 where it is not yet there."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
