@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser
@@ -75,8 +76,8 @@ def _page(run: RunView, kept: Mapping[str, Any], cost: Cost | None, terminal: Te
     lines = [terminal.styled(f"{run.worker}  {run.run_id}", "heading")]
     lines.append(f"  {'state':<12} {terminal.styled(run.state)}")
     lines += [f"  {name:<12} {line(value)}" for name, value in _facts(run, kept, cost, terminal) if value is not None]
-    for signal in kept.get("signals", ()):
-        lines.append(f"  {'sent':<12} {line(signal['signal'])} after {span(signal['at_s'])} to {_count(signal)}")
+    for sent in kept.get("signals", ()):
+        lines.append(f"  {'sent':<12} {line(sent['signal'])} after {span(sent['at_s'])} to {_count(sent)}")
     for output in kept.get("outputs", ()):
         lines.append(f"  {'output':<12} {line(_output(output))}")
     lines += [f"  {'noted':<12} {line(note)}" for note in kept["noted"]]
@@ -109,21 +110,19 @@ def _facts(
     yield "left out", ", ".join(kept.get("left_out", ())) or None
 
 
-_WORDS = {
-    "Exited": "its exit",
-    "Signalled": "a signal",
-    "Lingered": "the timer after its result",
-    "LogFull": "the limit of its output",
-    "OverBudget": "its budget",
-    "NotAfforded": "a ceiling that had no room for it",
-    "Cancelled": "a request to stop",
-    "SetupFailed": "its preparation",
-    "SpawnFailed": "its spawn",
-    "Lost": "the loss of its supervisor",
+_WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "Exited": lambda end: f"its exit with status {end['code']}",
+    "Signalled": lambda end: f"signal {end['signum']}" + _named(end["signum"]),
+    "TimedOut": lambda end: f"{'silence' if end['idle'] else 'the wall limit'} of {span(end['limit_s'])}",
+    "Lingered": lambda end: f"the limit of {span(end['limit_s'])} after its result",
+    "LogFull": lambda end: f"the limit of its output, {end['limit_bytes']:,} bytes",
+    "OverBudget": lambda end: f"its budget, {_estimated(end)}{end['used']:,} of {end['limit']:,} {end['unit']}",
+    "NotAfforded": lambda _: "a ceiling that had no room for it",
+    "Cancelled": lambda end: "a request to stop" + (f": {end['reason']}" if end["reason"] else ""),
+    "SetupFailed": lambda _: "its preparation",
+    "SpawnFailed": lambda _: "its spawn",
+    "Lost": lambda _: "the loss of its supervisor",
 }
-
-
-_UNTOLD = ("is", "error")
 
 
 def _ending(shape: Mapping[str, Any] | None) -> str | None:
@@ -131,10 +130,21 @@ def _ending(shape: Mapping[str, Any] | None) -> str | None:
     if shape is None:
         return None
     kind = str(shape["is"])
-    if kind == "TimedOut":
-        return f"{'silence' if shape['idle'] else 'the wall limit'} of {span(shape['limit_s'])}"
-    rest = ", ".join(f"{key} {value}" for key, value in shape.items() if key not in _UNTOLD and value is not None)
-    return _WORDS.get(kind, kind) + (f" ({rest})" if rest else "")
+    try:
+        return _WORDS[kind](shape)
+    except KeyError:  # of a newer version
+        return kind
+
+
+def _estimated(end: Mapping[str, Any]) -> str:
+    return "an estimated " if end.get("estimated") else ""
+
+
+def _named(signum: int) -> str:
+    try:
+        return f", {signal.Signals(signum).name}"
+    except ValueError:  # a real-time signal has a number only
+        return ""
 
 
 def _said(said: Mapping[str, Any] | None) -> str | None:
@@ -175,8 +185,8 @@ def _timers(timers: Mapping[str, Any] | None) -> str | None:
     return f"{span(timers['elapsed_s'])} of {limits}"
 
 
-def _count(signal: Mapping[str, Any]) -> str:
-    return f"{signal['count']} process{'' if signal['count'] == 1 else 'es'}"
+def _count(sent: Mapping[str, Any]) -> str:
+    return f"{sent['count']} process{'' if sent['count'] == 1 else 'es'}"
 
 
 def _output(output: Mapping[str, Any]) -> str:

@@ -69,6 +69,11 @@ def test_an_end_by_a_limit_is_told_in_words(bench: Bench) -> None:
     assert "ended by     silence of 0.5 s\n" in bench.lattice("worker", "why", seen.run_id).stdout
     seen = bench.ended("exec sleep 300", timeout_minutes=0.5 / 60)
     assert "ended by     the wall limit of 0.5 s\n" in bench.lattice("worker", "why", seen.run_id).stdout
+    done = 'echo "{\\"state\\": \\"succeeded\\"}" > "$LATTICE_OUTPUT_DIR/result.json"; exec sleep 300'
+    seen = bench.ended(done, after_result_seconds=0.5)
+    assert "ended by     the limit of 0.5 s after its result\n" in bench.lattice("worker", "why", seen.run_id).stdout
+    seen = bench.ended("exit 3")
+    assert "ended by     its exit with status 3\n" in bench.lattice("worker", "why", seen.run_id).stdout
 
 
 def test_a_stop_tells_each_signal_with_its_time_and_the_engines_own_end(bench: Bench) -> None:
@@ -87,6 +92,9 @@ def test_a_stop_tells_each_signal_with_its_time_and_the_engines_own_end(bench: B
     assert {"is": "Signalled", "signum": signal.SIGKILL} == kept["evidence"]["status"]
     assert {"is": "Cancelled", "reason": "enough"} == kept["evidence"]["ending"]
     assert kept["killed_count"] == len(kept["killed"]) >= 2
+    told = bench.lattice("worker", "why", run.run_id).stdout
+    assert "ended by     a request to stop: enough\n" in told
+    assert "engine       signal 9, SIGKILL\n" in told
 
 
 def test_a_run_for_which_no_sandbox_was_asked_says_so(bench: Bench) -> None:
