@@ -176,7 +176,11 @@ def _show(found: Sequence[Kept], context: Context) -> Answer:
     return Answer(
         data=lambda: [{**item.fields(), "stat": stats.get(item.ref or "")} for item in found],
         text=lambda terminal: "\n".join(
-            [*_facts(found, terminal), *(visible_prose(stat).rstrip("\n") for stat in stats.values() if stat)]
+            [
+                *_facts(found, terminal),
+                *(visible_prose(stat).rstrip("\n") for stat in stats.values() if stat),
+                *(f"To have it on a branch: git branch NAME {item.ref}" for item in found if item.ref),
+            ]
         ),
         quiet="\n".join(str(item.sha or item.folder) for item in found),
     )

@@ -492,6 +492,10 @@ def test_commits_of_the_worker_are_counted_apart_from_that_which_holds_its_files
     assert (3, 1) == (row["files"], row["commits"])
     page = bench.lattice("worker", "salvage", "show", seen.run_id).stdout
     assert f"3 files, 1 commit on no branch, as {seen.salvage_ref}" in page
+    wanted = "To have it on a branch: "
+    (told,) = (row.removeprefix(wanted) for row in page.splitlines() if row.startswith(wanted))
+    git(bench.repo, *told.replace("NAME", "mine").split()[1:])
+    assert "loose" == git(bench.repo, "show", "mine:loose.txt")
 
 
 def test_salvage_that_changed_since_it_was_looked_at_is_not_dropped(bench: Bench) -> None:

@@ -69,6 +69,12 @@ def test_a_run_finds_the_files_that_git_does_not_carry(bench: Bench) -> None:
     assert "copied 3 files" in log_of(bench, seen)
 
 
+def test_a_copy_that_brought_nothing_says_why(bench: Bench) -> None:
+    seen = bench.ended("true", copy=["a.txt", "nowhere.env"])
+    said = "lattice: copied 0 files of a.txt nowhere.env: there is none, or the commit has it itself\n"
+    assert said in log_of(bench, seen)
+
+
 def test_what_the_commit_has_is_left_as_it_has_it(bench: Bench, tree: Path) -> None:
     (bench.repo / "a.txt").write_text("changed in the main checkout\n", encoding="utf-8")
     assert [] == copying.copy(bench.repo, tree, ["*.txt"])

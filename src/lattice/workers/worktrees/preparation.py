@@ -37,7 +37,8 @@ def prepare(
         if wanted.copy:
             copied = copying.copy(top, tree, wanted.copy)
             count = f"{len(copied)} file{'' if len(copied) == 1 else 's'}"
-            output.write(f"lattice: copied {count} of {' '.join(wanted.copy)}\n".encode())
+            none = "" if copied else ": there is none, or the commit has it itself"
+            output.write(f"lattice: copied {count} of {' '.join(wanted.copy)}{none}\n".encode())
         if wanted.commands:
             _Setup(wanted, tree, run_id, environment, output.fileno(), enclose).run()
 
