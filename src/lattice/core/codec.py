@@ -310,7 +310,9 @@ def _finite(digits: str) -> float:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     shape = dict(pairs)
     if len(shape) != len(pairs):
-        raise ValueError("a key stands twice")
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:60]!r} stands twice")
     return shape
 
 

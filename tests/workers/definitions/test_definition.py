@@ -107,6 +107,12 @@ def test_every_field_is_read(top: Path) -> None:
     assert top / "tools/lint.sh" == found.script_path(top)
 
 
+def test_an_output_that_names_no_role_has_that_of_the_worker(top: Path) -> None:
+    outputs = {"review": {"path": "r.json"}, "log": {"path": "l.txt", "role": "log"}}
+    put(top, {**GOOD, "outputs": outputs, "artifact_role": "review"})
+    assert ["review", "log"] == [output.role for output in find("lint", top).outputs]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -217,7 +223,7 @@ def test_review_b_nit_a_command_on_an_engine_that_does_not_use_it_is_refused(top
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b'{"name": "A", "name": "B"}', "twice"),
+        (b'{"name": "A", "engine": "auto", "name": "B"}', "the key 'name' stands twice"),
         (b'{"timeout_minutes": NaN}', "NaN"),
         (b'["name"]', "not a JSON object"),
         (b"[" * 100_000, "nested too deep"),

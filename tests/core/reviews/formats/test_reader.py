@@ -242,7 +242,7 @@ def test_an_agents_review_is_cleaned_of_paths_that_lead_out() -> None:
         (b"{}", "JSON of no format"),
         (b"[1, 2]", "JSON of no format"),
         (b"{oops", "begins as JSON does"),
-        (b'{"findings": [], "verdict": "ready", "verdict": "ready"}', "a key stands twice"),
+        (b'{"findings": [], "verdict": "ready", "verdict": "ready"}', "the key 'verdict' stands twice"),
         (b'{"findings": [], "verdict": NaN}', "NaN is not JSON"),
         (b'{"findings": 1e999}', "too large a number"),
         (b'{"findings": ' + b"[" * 100_000, "nested too deep"),
