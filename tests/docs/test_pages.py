@@ -18,6 +18,7 @@ from lattice.errors import UsageError
 from lattice.testing.engines import install
 from lattice.workers import prompts
 from lattice.workers.definitions import agents
+from lattice.workers.definitions.file import KEYS
 from tests.docs.console import TOP, blocks, commands_in, fits, lattice_in, pages, run, steps
 
 RUN = [page for page in pages() if blocks(page.read_text("utf-8"), "console")]
@@ -86,6 +87,11 @@ def test_the_page_on_agents_names_every_placeholder_and_key() -> None:
     for name, meaning in prompts.PLACEHOLDERS.items():
         assert f"| `{name}` | {meaning} |" in text
     assert [] == [key for key in agents.OWN if f"`{key}`" not in text and f'"{key}"' not in text]
+
+
+def test_the_page_on_workers_names_every_key_of_a_definition() -> None:
+    text = (TOP / "docs" / "how-to" / "write-a-worker.md").read_text("utf-8")
+    assert [] == [key for key in KEYS if f"`{key}`" not in text]
 
 
 def test_output_that_differs_is_seen() -> None:

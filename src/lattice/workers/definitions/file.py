@@ -50,11 +50,11 @@ def _parse(path: Path, data: bytes) -> dict[str, Any]:
         shape = codec.parse(data)
         codec.dump(shape)
     except (codec.BadLine, ValidationError) as off:
-        raise DefinitionError(f"{path}: {off}", hint="check it with `python -m json.tool`", file=str(path)) from off
+        raise DefinitionError(f"{path}: {off}", hint="mend it, then: lattice worker check", file=str(path)) from off
     return shape
 
 
-_KEYS = (
+KEYS = (
     *(field for field in Definition._fields if field not in ("digest", "source", "builtin", "agent", "team")),
     *("engines", "arguments", "budget_usd", "budget_tokens", "mask_agent_files"),
     *("members", "quorum", "second_round", "summary", "sandbox_fallback"),
@@ -72,7 +72,7 @@ def parse_definition(path: Path, data: bytes, *, builtin: bool) -> Definition:
 
 
 def _definition(fields: Fields, *, builtin: bool) -> Definition:
-    fields.known(_KEYS)
+    fields.known(KEYS)
     name = fields.needed("name")
     if not is_worker_name(name):
         raise fields.off("name", f"{name!r} must be a letter, then at most 63 letters, digits, '-' and '_'")
@@ -98,7 +98,7 @@ def _definition(fields: Fields, *, builtin: bool) -> Definition:
         after_result_seconds=_after_result(fields),
         log_limit_mb=_log_limit(fields),
         env=_environment(fields.inner("env")),
-        outputs=_outputs(fields.inner("outputs")),
+        outputs=_outputs(fields.inner("outputs"), fields.text("artifact_role")),
         artifact_role=fields.text("artifact_role"),
         report_prefix=fields.text("report_prefix"),
         report_dir=fields.relative("report_dir"),
@@ -194,7 +194,8 @@ def _environment(fields: Fields | None) -> EnvironmentRules:
     return EnvironmentRules(fields.texts("strip"), fields.texts("keep"), tuple(pairs))
 
 
-def _outputs(fields: Fields | None) -> tuple[Output, ...]:
+def _outputs(fields: Fields | None, role: str | None) -> tuple[Output, ...]:
+    """The outputs; `role` is that of each which names none of its own."""
     if fields is None:
         return ()
     outputs: list[Output] = []
@@ -214,5 +215,5 @@ def _outputs(fields: Fields | None) -> tuple[Output, ...]:
         given = inner.text("schema")
         schema = given if given == REVIEW_SCHEMA else inner.relative("schema")
         answer = inner.flag("answer", default=False)
-        outputs.append(Output(name, inner.text("role"), path, required, schema, answer))
+        outputs.append(Output(name, inner.text("role") or role, path, required, schema, answer))
     return tuple(outputs)
