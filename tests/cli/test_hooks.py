@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -113,6 +116,36 @@ def test_a_hook_that_hangs_is_killed_with_its_whole_group(cli: CommandLine, hook
     assert "had not ended after 3 s" in done.err
     pids = [int((cli.folder / name).read_text(encoding="ascii")) for name in ("child", "leader")]
     eventually(lambda: not any(map(is_alive, pids)))
+
+
+def test_an_interrupt_right_after_its_start_ends_a_hook(
+    cli: CommandLine, hooks: Set, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks(post_event=["sleep", "600"])
+    cli("trust", "--yes")
+    started: list[subprocess.Popen[bytes]] = []
+    start, told = subprocess.Popen, tempfile.TemporaryFile
+
+    def noted(*args: Any, **more: Any) -> subprocess.Popen[bytes]:
+        started.append(start(*args, **more))
+        return started[-1]
+
+    @contextlib.contextmanager
+    def interrupted() -> Iterator[IO[bytes]]:
+        with told() as file:
+            yield file
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", noted)
+        patched.setattr(tempfile, "TemporaryFile", interrupted)
+        assert 130 == cli("comment", "LAT-1", "Hi").status
+    (hook,) = started
+    try:
+        assert -signal.SIGKILL == hook.returncode
+    finally:
+        hook.kill()
+        hook.wait()
 
 
 def test_a_hook_that_leaves_something_in_the_background_is_not_waited_for(cli: CommandLine, hooks: Set) -> None:

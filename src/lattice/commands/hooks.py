@@ -131,34 +131,35 @@ def execute(found: Target, root: Path, environ: Mapping[str, str], stdin: bytes,
     # A file and not a pipe: a hook need not read what it is told.
     import tempfile  # it costs more than all else here: a hook that is fired pays for it
 
-    with tempfile.TemporaryFile() as told:
-        told.write(stdin)
-        told.seek(0)
-        output, theirs = os.pipe()
+    process: subprocess.Popen[bytes] | None = None
+    output, theirs = os.pipe()
+    try:
         try:
-            process = subprocess.Popen(
-                found.hook.argv,
-                executable=found.program,
-                stdin=told,
-                stdout=theirs,
-                stderr=theirs,
-                cwd=root,
-                env=environ,
-                start_new_session=True,
-            )
+            with tempfile.TemporaryFile() as told:
+                told.write(stdin)
+                told.seek(0)
+                process = subprocess.Popen(
+                    found.hook.argv,
+                    executable=found.program,
+                    stdin=told,
+                    stdout=theirs,
+                    stderr=theirs,
+                    cwd=root,
+                    env=environ,
+                    start_new_session=True,
+                )
         except (OSError, ValueError) as refused:
-            os.close(output)
             return _not_started(refused)
         finally:
             os.close(theirs)
-    try:
         said, ended = _watch(process.pid, output, give_up_at)
-    finally:
+    finally:  # An interrupt may come at any moment from the hook's start on.
         os.close(output)
-        if process.poll() is None:
+        if process is not None and process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-        status = process.wait()
+            process.wait()
+    status = process.wait()
     if not ended:
         return f"it had not ended after {timeout_s:g} s, and was killed"
     if status == 0:
