@@ -47,10 +47,10 @@ def main(environ: Mapping[str, str]) -> int:
     root = Path(environ["LATTICE_ROOT"])
     board = Board(root, read_config(root))
     folder = RunFolder(board.folder, environ[RUN_MARK])
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, _stop)
     conductor: Conductor | None = None
     try:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, _stop)
         conductor = Conductor(board, folder, environ)
         conductor.conduct()
     except Stopped:

@@ -59,6 +59,7 @@ def git(
     binary = shutil.which("git", path=os.environ.get("PATH", os.defpath))
     if binary is None:
         raise GitError("git is not on PATH", hint="install git, or add its folder to PATH", subcommand=subcommand)
+    data = None if input_text is None else input_text.encode("utf-8", "surrogateescape")
     try:
         process = subprocess.Popen(
             [binary, *_SAFE_OPTIONS, *args],
@@ -75,7 +76,6 @@ def git(
             hint="the folder must exist, and git must be executable",
             subcommand=subcommand,
         ) from error
-    data = None if input_text is None else input_text.encode("utf-8", "surrogateescape")
     stdout, stderr = _communicate(process, data, subcommand, timeout_s)
     if process.returncode not in fine:
         raise _refused(subcommand, process.returncode, stderr)
