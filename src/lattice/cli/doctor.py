@@ -13,7 +13,6 @@ from lattice.commands import doctor
 from lattice.commands.doctor import Mended, Report
 from lattice.core.integrity import Finding
 from lattice.errors import MissingActor, ValidationError
-from lattice.workers import control, leftovers
 
 SECTIONS = {
     "All JSON files valid": ("json_parse", "unreadable"),
@@ -101,6 +100,8 @@ class Rebuild(Command):
 
 
 def _examine(args: argparse.Namespace, context: Context) -> Report:
+    from lattice.workers import leftovers  # a rebuild, and the completion of both, do without
+
     board = context.board
     with progress(args, "tasks") as tell:
         return doctor.examine(board, lambda tasks: leftovers.find(board, tasks, context.environ), tell)
@@ -114,6 +115,8 @@ def _signature(args: argparse.Namespace, context: Context) -> Any:
 
 
 def _clear_runs(context: Context) -> Sequence[str]:
+    from lattice.workers import control  # only a mend clears away
+
     return control.gc(context.board, context.environ).problems
 
 

@@ -51,6 +51,8 @@ class Finding(Record):
 def edges(tasks: Mapping[str, Card]) -> Iterator[Finding]:
     """Links that lead nowhere, to the task itself, or stand twice; and circles in what orders tasks."""
     for task in tasks.values():
+        if not task.edges:
+            continue
         seen: set[tuple[str, str]] = set()
         for kind, target in task.edges:
             said = f"{task.name} {kind} {tasks[target].name if target in tasks else target}"
@@ -72,13 +74,13 @@ def edges(tasks: Mapping[str, Card]) -> Iterator[Finding]:
 
 def circles(tasks: Mapping[str, Card]) -> list[tuple[str, ...]]:
     """The circles that a walk along "comes before" finds: at least one of every tangle, each once."""
-    before: dict[str, list[str]] = {task_id: [] for task_id in tasks}
+    before: dict[str, list[str]] = {}  # of those that come after another
     for task in tasks.values():
         for kind, target in task.edges:
             if kind not in ORDERING or target not in tasks or target == task.id:
                 continue
             first, then = (target, task.id) if ORDERING[kind] else (task.id, target)
-            before[then].append(first)
+            before.setdefault(then, []).append(first)
     found: list[tuple[str, ...]] = []
     done: set[str] = set()
     for start in sorted(before):
@@ -107,7 +109,7 @@ def _circles_from(start: str, before: Mapping[str, Sequence[str]], done: set[str
         elif target not in done:
             places[target] = len(path)
             path.append(target)
-            ahead.append((target, iter(before[target])))
+            ahead.append((target, iter(before.get(target, ()))))
 
 
 def duplicate_names(tasks: Mapping[str, Card]) -> list[tuple[Card, Card]]:

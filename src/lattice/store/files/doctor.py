@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -42,6 +42,7 @@ class Seen(Record):
 
     tasks: dict[str, Card]  # archived ones too
     archived: frozenset[str]
+    named: dict[str, frozenset[str]]  # by folder: the files of the logs that were read, and those of their snapshots
     damaged: frozenset[str]
     lifecycle: bytes  # what _lifecycle.jsonl has to say
     short_ids: tuple[tuple[str, str], ...]  # each with its task, in the order they were given out
@@ -58,6 +59,7 @@ def look(board: Path) -> Seen:
     return Seen(
         tasks={task_id: card for part in parts for task_id, card in part.tasks.items()},
         archived=frozenset(task_id for task_id, _, _, archived in places if archived),
+        named=_named(places),
         damaged=frozenset(task_id for part in parts for task_id in part.damaged),
         lifecycle=b"".join(line for _, line in sorted(lines.items())),
         short_ids=tuple(named for part in parts for named in part.short_ids),
@@ -65,6 +67,15 @@ def look(board: Path) -> Seen:
         events=sum(part.events for part in parts),
         findings=(*_twice(board, places), *(finding for part in parts for finding in part.findings)),
     )
+
+
+def _named(places: Sequence[Place]) -> dict[str, frozenset[str]]:
+    named = {}
+    for folder, put_away in scan.PLACES:
+        ids = [task_id for task_id, _, _, archived in places if archived is put_away]
+        named[os.path.join(folder, "events")] = frozenset([f"{task_id}.jsonl" for task_id in ids])
+        named[os.path.join(folder, "tasks")] = frozenset([f"{task_id}.json" for task_id in ids])
+    return named
 
 
 class _Part(Record):
@@ -206,9 +217,9 @@ def caches(board: Path, seen: Seen) -> Iterator[Finding]:
     yield from _lifecycle(board, seen)
     yield from _ids(board, seen)
     for place in ("tasks", "archive/tasks"):
-        logs = set(names_in(board / place.replace("tasks", "events")))
-        for name in names_in(board / place):
-            if f"{name[:-5]}.jsonl" in logs or not is_id("task", name[:-5]) or DRAFT.match(name):
+        logs = board / place.replace("tasks", "events")
+        for name in names_in(board / place, but=seen.named[place]):
+            if not is_id("task", name[:-5]) or DRAFT.match(name) or (logs / f"{name[:-5]}.jsonl").exists():
                 continue
             path = board / place / name
             where = f"{place}/{path.name}"
@@ -320,11 +331,12 @@ def _index(path: Path) -> Iterator[Finding]:
         yield Finding("index", "warning", f"index.sqlite is damaged: {said}", None, path.name, mend, "aside")
 
 
-def names_in(folder: Path) -> list[str]:
-    """The names of the files of a folder, in order; none where there is no folder."""
+def names_in(folder: Path, but: Set[str] = frozenset()) -> list[str]:
+    """The names of the files of a folder, but for these, in order; none where there is no folder."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if not entry.is_dir(follow_symlinks=False))
+            found = [entry for entry in entries if entry.name not in but]
+            return sorted(entry.name for entry in found if not entry.is_dir(follow_symlinks=False))
     except (FileNotFoundError, NotADirectoryError):
         return []
 

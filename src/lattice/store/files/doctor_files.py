@@ -31,7 +31,7 @@ def look(board: Path, seen: Seen, now_s: float) -> Iterator[Finding]:
                 hint = "Its task may be on another branch; nothing that somebody wrote is removed"
                 yield Finding("orphan_text", "warning", said, path.stem, where, hint=hint)
     for place, ours in _NAMES.items():
-        for name in names_in(board / place):
+        for name in names_in(board / place, but=seen.named.get(place, frozenset())):
             if name.startswith("."):
                 yield from _draft(board, os.path.join(place, name), now_s)
             if ours is not None and not ours(name) and not DRAFT.match(name):

@@ -152,7 +152,7 @@ class IndexFile:
             return
         for statement in _SCHEMA.split(";"):
             self.execute(statement)
-        self._attend()
+        self.fill([])
         self.set_fact("boot", boot)
         self.execute(f"PRAGMA user_version = {VERSION}")
         self.execute("COMMIT")
@@ -183,23 +183,19 @@ class IndexFile:
     def fill(self, tasks: Sequence[Prepared]) -> None:
         """Keep these tasks, and no others, all of them without words."""
         for trigger in _triggers():
-            self.execute(f"DROP TRIGGER {trigger}")  # A count for each row takes as long as the row.
+            self.execute(f"DROP TRIGGER IF EXISTS {trigger}")  # A count for each row takes as long as the row.
         for name in _INDEXES:
-            self.execute(f"DROP INDEX {name}")  # Made of what is there, it takes half the time.
+            self.execute(f"DROP INDEX IF EXISTS {name}")  # Made of what is there, it takes half the time.
         for table in ("tasks", "documents", "edges", "counts", "tallies", "wordless"):
             self.execute(f"DELETE FROM {table}")  # noqa: S608  # the names are ours
         self._add(sorted(tasks))
+        for name, what in _INDEXES.items():
+            self.execute(f"CREATE INDEX {name} ON {what}")
         self.execute("INSERT INTO counts SELECT away, status, count(*) FROM tasks GROUP BY away, status")
         for what, (table, key, fits) in _TALLIES.items():
             counted = f"SELECT '{what}', {key.format('', '')} AS key, count(*) FROM {table} WHERE {fits.format('')}"  # noqa: S608  # as above
             self.execute(f"INSERT INTO tallies {counted} GROUP BY key")
         self.execute("INSERT INTO wordless SELECT id FROM tasks")
-        self._attend()
-
-    def _attend(self) -> None:
-        """Have every later row found, and counted."""
-        for name, what in _INDEXES.items():
-            self.execute(f"CREATE INDEX {name} ON {what}")
         for name, what in _triggers().items():
             self.execute(f"CREATE TRIGGER {name} {what}")
 

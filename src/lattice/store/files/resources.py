@@ -71,7 +71,7 @@ class FileResources:
     def ids(self) -> list[str]:
         """The resources that have a log, oldest first."""
         try:
-            names = [name.partition(".") for name in os.listdir(self._board / "events")]
+            names = [name.partition(".") for name in os.listdir(self._board / "events") if name.startswith("res_")]
         except FileNotFoundError:
             return []
         return sorted(stem for stem, _, ending in names if ending == "jsonl" and is_id("res", stem))
