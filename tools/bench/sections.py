@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,8 +19,8 @@ from tools.bench.works import (
     TOOLS,
     TRACKER,
     Work,
-    delete_caches,
-    delete_index,
+    take_caches,
+    take_index,
 )
 
 HOT_LIMIT = 5.0
@@ -47,8 +46,6 @@ def hot(bench: Bench, names: Sequence[str]) -> None:
     bench.keep(done)
     for name in names:
         _judge_hot(bench, name, done)
-    for path in bench.home.glob("*-*-*"):
-        shutil.rmtree(path)
 
 
 def _judge_hot(bench: Bench, name: str, done: dict[str, Case]) -> None:
@@ -126,7 +123,7 @@ def rebuild(bench: Bench) -> None:
         for tool in (OURS, TRACKER):
             if bench.has(tool):
                 root = bench.board(tool, bench.heavy)
-                prepare = (lambda root=root: delete_caches(root)) if name == "rebuild-deleted" else None
+                prepare = (lambda root=root: take_caches(root)) if name == "rebuild-deleted" else None
                 cases.append(bench.case(name, REBUILD, tool, bench.heavy, root, prepare=prepare))
         done = measure([case for case in cases if case is not None], min(bench.rounds, HEAVY_ROUNDS))
         bench.keep(done)
@@ -137,7 +134,7 @@ def rebuild(bench: Bench) -> None:
 def index(bench: Bench) -> None:
     """The first command after the index was deleted: a list, since that needs it."""
     root = bench.board(OURS, bench.heavy)
-    case = bench.case("index", HOT["list20"], OURS, bench.heavy, root, prepare=lambda: delete_index(root))
+    case = bench.case("index", HOT["list20"], OURS, bench.heavy, root, prepare=lambda: take_index(root))
     _first(bench, "index", case, "after index.sqlite was deleted")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,20 +100,32 @@ def command(tool: str, peers: Mapping[str, Peer]) -> list[str] | None:
     return list(peer.command) if peer is not None else None
 
 
-def delete_caches(root: Path) -> None:
-    """Leave what is true alone: the logs, settings, plans and notes."""
+def take_caches(root: Path) -> None:
+    """Take every cache out of a board: leave the logs, settings, plans and notes alone.
+
+    They are moved and not deleted, as `take_index` does it. Some file systems pay for what was deleted when the
+    next file is made (ext4 without a journal passes by each inode that was freed within the last minutes), and
+    that would be on the clock of whichever tool comes next.
+    """
     board = root / ".lattice"
-    for folder in (board / "tasks", board / "archive" / "tasks"):
-        for path in folder.glob("*.json"):
-            path.unlink()
-    (board / "ids.json").unlink(missing_ok=True)
-    (board / "events" / "_lifecycle.jsonl").unlink(missing_ok=True)
-    delete_index(root)
+    snapshots = [path for folder in ("tasks", "archive/tasks") for path in (board / folder).glob("*.json")]
+    _aside(root, [*snapshots, board / "ids.json", board / "events" / "_lifecycle.jsonl"])
+    take_index(root)
 
 
-def delete_index(root: Path) -> None:
-    for path in (root / ".lattice").glob("index.sqlite*"):
-        path.unlink()
+def take_index(root: Path) -> None:
+    """Take the index out of a board."""
+    _aside(root, list((root / ".lattice").glob("index.sqlite*")))
+
+
+def _aside(root: Path, paths: Iterable[Path]) -> None:
+    aside = root.with_name(f"{root.name}-aside")
+    aside.mkdir(exist_ok=True)
+    folder = aside / str(len(list(aside.iterdir())))
+    folder.mkdir()
+    for path in paths:
+        if path.exists():
+            path.rename(folder / path.name)
 
 
 def answer(said: str) -> dict[str, object]:
