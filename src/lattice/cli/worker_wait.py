@@ -74,6 +74,7 @@ def waited(context: Context, run_id: str, *, quiet: bool, timeout_s: float | Non
             + "".join(f"\n{said}" for said in told(left, run))
         ),
         quiet=run_id,
+        warnings=tuple(f"Its supervisor noted: {note}" for note in RunFolder(board.folder, run_id).noted()),
     )
 
 

@@ -39,7 +39,24 @@ def test_its_findings_are_the_task_s_and_its_reviewer_is_the_worker(bench: Bench
     assert (event.batch or (0,))[0] < (end.batch or (0,))[0]  # one act
 
 
-@pytest.mark.parametrize("text", ['{"verdict": "ready", "findings": [{"title": "\\ud800"}]}', '{"findings": 3}', "{"])
+def test_a_review_that_is_no_json_is_not_what_is_owed(bench: Bench) -> None:
+    leave(bench, "# Review: it looks fine to me")
+    error = bench.error("worker", "run", "Sleeper", "LAT-1", "--wait")
+    assert ("RUN_FAILED", "verdict") == (error["code"], error["run"]["cause"]["kind"])
+    assert "(not valid: it is not JSON (" in error["message"]
+
+
+def test_who_waits_is_told_that_no_review_was_recorded(bench: Bench) -> None:
+    leave(bench, '{"findings": 3}')
+    done = bench.lattice("worker", "run", "Sleeper", "LAT-1", "--wait", "--json")
+    answer = json.loads(done.stdout)
+    assert ("succeeded", 1) == (answer["data"]["state"], len(answer["warnings"]))
+    assert "the output findings was not recorded as a review: " in answer["warnings"][0]
+    leave(bench, json.dumps(REVIEW))
+    assert "warnings" not in json.loads(bench.lattice("worker", "run", "Sleeper", "LAT-1", "--wait", "--json").stdout)
+
+
+@pytest.mark.parametrize("text", ['{"verdict": "ready", "findings": [{"title": "\\ud800"}]}', '{"findings": 3}'])
 def test_what_is_no_review_keeps_no_run_from_its_end(bench: Bench, text: str) -> None:
     leave(bench, text)
     run = bench.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -74,14 +75,19 @@ def _problem_of_file(folder: RunFolder, path: Path, output: OutputSpec) -> str |
 
 
 def _problem_of_content(path: Path, size: int, output: OutputSpec) -> str | None:
-    if output.schema is None:
+    is_review = output.role == REVIEW_ROLE and output.path.endswith(".json")
+    if output.schema is None and not is_review:
         return None
     if size > VALIDATED_BYTES_MAX:
-        return f"not valid: more than {VALIDATED_BYTES_MAX} bytes, too large for its schema"
+        return f"not valid: more than {VALIDATED_BYTES_MAX} bytes, too large to be looked at"
     try:
-        off = schema_problem(parse_value(path.read_bytes()), output.schema)
+        data = path.read_bytes()
+        if output.schema is None:
+            parse_value(data.removeprefix(BOM_UTF8))  # As who reads the review takes it.
+            return None
+        off = schema_problem(parse_value(data), output.schema)
     except BadLine as bad:
-        off = f"not JSON: {bad}"
+        off = str(bad)
     return None if off is None else f"not valid: {off[:500]}"
 
 
