@@ -1,4 +1,4 @@
-"""The file of the index: its schema, and the answers it gives.
+"""The file of the index: what is put in, and the answers it gives.
 
 Every row has a checksum. How many rows an answer has to have is kept beside them, on other pages of the file, so
 that a damaged file is found out by whoever is answered from it, also where rows are not found any more.
@@ -25,67 +25,6 @@ VERSION = 3
 BUSY_WAIT_S = 2.0
 _PRIVATE = 0o600
 _PAGE = 16_384  # A board is put in a fifth faster than with SQLite's 4,096, and no question is slower.
-_SCHEMA = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE tasks (
-    id TEXT PRIMARY KEY, away INTEGER NOT NULL, stamp TEXT NOT NULL, status TEXT NOT NULL, rank INTEGER NOT NULL,
-    assigned TEXT, runs INTEGER NOT NULL, line TEXT NOT NULL, crc INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE documents (id TEXT PRIMARY KEY, text BLOB NOT NULL, crc INTEGER NOT NULL);
-CREATE TABLE edges (source TEXT NOT NULL, type TEXT NOT NULL, target TEXT NOT NULL, note TEXT, crc INTEGER NOT NULL);
-CREATE TABLE counts (away INTEGER, status TEXT, n INTEGER NOT NULL, PRIMARY KEY (away, status)) WITHOUT ROWID;
-CREATE TABLE tallies (what TEXT, key TEXT, n INTEGER NOT NULL, PRIMARY KEY (what, key)) WITHOUT ROWID;
-CREATE TABLE pending (id TEXT PRIMARY KEY, unfinished INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE texts (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
-CREATE TABLE wordless (id TEXT PRIMARY KEY) WITHOUT ROWID;
-"""
-_INDEXES = {
-    "pressing": "tasks (away, status, rank, id)",
-    "assigned": "tasks (assigned, status) WHERE assigned NOT NULL",
-    "running": "tasks (id) WHERE runs > 0",
-    "outgoing": "edges (source)",
-    "incoming": "edges (target)",
-}
-_TALLIES = {
-    "assigned": ("tasks", "{}status || char(31) || {}assigned", "{}assigned NOT NULL"),
-    "running": ("tasks", "''", "{}runs > 0"),
-    "source": ("edges", "{}source", "1"),
-    "target": ("edges", "{}target", "1"),
-}
-"""What is counted for an index's answers: the rows of a table by a key, where a condition holds."""
-
-
-def _triggers() -> Mapping[str, str]:
-    """What keeps the numbers of rows beside the rows."""
-    return {
-        "came": f"""AFTER INSERT ON tasks BEGIN
-            INSERT INTO counts VALUES (new.away, new.status, 1) ON CONFLICT DO UPDATE SET n = n + 1;
-            INSERT OR IGNORE INTO wordless VALUES (new.id);
-            {_tallying("tasks", "new.", "+ 1")}
-        END""",  # noqa: S608  # the names are ours
-        "went": f"""AFTER DELETE ON tasks BEGIN
-            UPDATE counts SET n = n - 1 WHERE away = old.away AND status = old.status;
-            {_tallying("tasks", "old.", "- 1")}
-        END""",  # noqa: S608  # the names are ours
-        "tied": f"AFTER INSERT ON edges BEGIN {_tallying('edges', 'new.', '+ 1')} END",
-        "untied": f"AFTER DELETE ON edges BEGIN {_tallying('edges', 'old.', '- 1')} END",
-    }
-
-
-def _tallying(table: str, row: str, change: str) -> str:
-    return " ".join(
-        f"INSERT INTO tallies SELECT '{what}', {key.format(row, row)}, {change} WHERE {fits.format(row)} "
-        f"ON CONFLICT DO UPDATE SET n = n {change};"
-        for what, (of, key, fits) in _TALLIES.items()
-        if of == table
-    )
-
-
-_WORDS = """
-CREATE VIRTUAL TABLE words USING fts5 (
-    title, description, comments, artifacts, crc UNINDEXED, tokenize = 'unicode61 remove_diacritics 2'
-)
-"""
 _ROW = "id, away, stamp, status, rank, assigned, line, crc"
 
 
@@ -150,7 +89,9 @@ class IndexFile:
         if self._version() == VERSION:
             self.execute("COMMIT")  # as above
             return
-        for statement in _SCHEMA.split(";"):
+        from lattice.store.files.index_schema import SCHEMA  # an index that is there does without
+
+        for statement in SCHEMA.split(";"):
             self.execute(statement)
         self.fill([])
         self.set_fact("boot", boot)
@@ -182,21 +123,23 @@ class IndexFile:
 
     def fill(self, tasks: Sequence[Prepared]) -> None:
         """Keep these tasks, and no others, all of them without words."""
-        for trigger in _triggers():
+        from lattice.store.files.index_schema import INDEXES, TALLIES, triggers  # an index that is there does without
+
+        for trigger in triggers():
             self.execute(f"DROP TRIGGER IF EXISTS {trigger}")  # A count for each row takes as long as the row.
-        for name in _INDEXES:
+        for name in INDEXES:
             self.execute(f"DROP INDEX IF EXISTS {name}")  # Made of what is there, it takes half the time.
         for table in ("tasks", "documents", "edges", "counts", "tallies", "wordless"):
             self.execute(f"DELETE FROM {table}")  # noqa: S608  # the names are ours
         self._add(sorted(tasks))
-        for name, what in _INDEXES.items():
+        for name, what in INDEXES.items():
             self.execute(f"CREATE INDEX {name} ON {what}")
         self.execute("INSERT INTO counts SELECT away, status, count(*) FROM tasks GROUP BY away, status")
-        for what, (table, key, fits) in _TALLIES.items():
+        for what, (table, key, fits) in TALLIES.items():
             counted = f"SELECT '{what}', {key.format('', '')} AS key, count(*) FROM {table} WHERE {fits.format('')}"  # noqa: S608  # as above
             self.execute(f"INSERT INTO tallies {counted} GROUP BY key")
         self.execute("INSERT INTO wordless SELECT id FROM tasks")
-        for name, what in _triggers().items():
+        for name, what in triggers().items():
             self.execute(f"CREATE TRIGGER {name} {what}")
 
     def _add(self, tasks: Sequence[Prepared]) -> None:
@@ -211,8 +154,10 @@ class IndexFile:
 
     def add_words(self) -> None:
         """Make the table of words. Raises Unusable where this SQLite has no full text."""
+        from lattice.store.files.index_schema import WORDS  # once
+
         try:
-            self.execute(_WORDS)
+            self.execute(WORDS)
         except sqlite3.OperationalError as off:
             raise Unusable("this SQLite has no full text") from off
 
