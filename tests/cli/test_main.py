@@ -38,6 +38,17 @@ def test_the_overview_names_every_command_and_imports_none(outside: CommandLine)
     assert not {"argparse", *(entry.module for entry in COMMANDS.values())} & set(done.stderr.split())
 
 
+def test_python_runs_the_package_as_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lattice", "--version"],
+        env={"PYTHONPATH": str(SOURCES)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("lattice ")
+
+
 @pytest.mark.parametrize(
     "words", [("show", "LAT-1"), ("list",), ("create", "x"), ("comment", "LAT-1", "x"), ("status", "LAT-1", "planned")]
 )
