@@ -90,11 +90,11 @@ def test_a5_an_engine_that_fails_soon_after_its_start_is_a_failed_run(bench: Ben
 def test_a6_the_time_limit_is_enforced_on_the_whole_tree(bench: Bench) -> None:
     run = bench.running(
         '"$PY" "$NOTES/daemon.py" "$NOTES/daemon.pid"; trap "" TERM INT; while true; do sleep 300; done',
-        timeout_minutes=1.2 / 60,
+        timeout_minutes=4 / 60,
     )
     daemon = int(bench.note("daemon.pid"))
     seen = bench.finished(run)
-    assert ("timed_out", 1.2) == (seen.state, seen.timeout_s)
+    assert ("timed_out", 4.0) == (seen.state, seen.timeout_s)
     assert not is_alive(daemon)
 
 
@@ -170,5 +170,5 @@ def test_an2_what_is_stripped_is_a_list_that_a_definition_extends_and_overrides(
 
 
 def test_an3_the_recorded_limit_is_the_one_that_ends_the_run(bench: Bench) -> None:
-    seen = bench.ended("exec sleep 300", timeout_minutes=0.01)
+    seen = bench.ended("exec sleep 300", timeout_minutes=0.05)
     assert {"kind": "timeout", "limit_s": seen.timeout_s} == seen.cause

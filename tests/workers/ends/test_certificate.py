@@ -67,8 +67,8 @@ def test_what_the_supervisor_noted_is_told(bench: Bench) -> None:
 def test_an_end_by_a_limit_is_told_in_words(bench: Bench) -> None:
     seen = bench.ended("echo once; exec sleep 300", idle_timeout_minutes=0.5 / 60)
     assert "ended by     silence of 0.5 s\n" in bench.lattice("worker", "why", seen.run_id).stdout
-    seen = bench.ended("exec sleep 300", timeout_minutes=0.5 / 60)
-    assert "ended by     the wall limit of 0.5 s\n" in bench.lattice("worker", "why", seen.run_id).stdout
+    seen = bench.ended("exec sleep 300", timeout_minutes=3 / 60)
+    assert "ended by     the wall limit of 3.0 s\n" in bench.lattice("worker", "why", seen.run_id).stdout
     done = 'echo "{\\"state\\": \\"succeeded\\"}" > "$LATTICE_OUTPUT_DIR/result.json"; exec sleep 300'
     seen = bench.ended(done, after_result_seconds=0.5)
     assert "ended by     the limit of 0.5 s after its result\n" in bench.lattice("worker", "why", seen.run_id).stdout

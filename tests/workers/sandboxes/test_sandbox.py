@@ -242,9 +242,9 @@ def test_a_stop_reaches_the_engine_and_lets_it_finish(bench: Bench, mode: str) -
 
 @pytest.mark.parametrize("mode", BOTH)
 def test_limits_hold_for_what_ignores_every_request(bench: Bench, mode: str) -> None:
-    seen = bench.ended("trap '' INT TERM HUP; while :; do sleep 300; done", sandbox=mode, timeout_minutes=0.01)
+    seen = bench.ended("trap '' INT TERM HUP; while :; do sleep 300; done", sandbox=mode, timeout_minutes=0.05)
     assert "timed_out" == seen.state
-    assert {"kind": "timeout", "limit_s": 0.6} == seen.cause
+    assert {"kind": "timeout", "limit_s": 3.0} == seen.cause
 
 
 def test_a_first_process_that_is_killed_ends_the_run_by_that_signal(bench: Bench) -> None:
