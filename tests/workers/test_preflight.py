@@ -82,13 +82,40 @@ def test_a_board_outside_a_repository_cannot_make_a_worktree_and_says_so(bench: 
     before = sorted(path for path in alone.rglob("*") if "locks" not in path.parts)
     error = bench.error("worker", "run", "Sleeper", "LAT-1")
     assert ("INVALID_DEFINITION", True) == (error["code"], "not in a git repository" in error["message"])
+    assert error["message"] == bench.error("worker", "check", "Sleeper")["message"]
     assert before == sorted(path for path in alone.rglob("*") if "locks" not in path.parts)
 
 
 def test_a_repository_without_a_commit_is_refused(bench: Bench) -> None:
     bench.worker()
     git(bench.repo, "checkout", "--quiet", "--orphan", "empty")
-    assert "NOT_FOUND" == bench.error("worker", "run", "Sleeper", "LAT-1")["code"]
+    error = bench.error("worker", "run", "Sleeper", "LAT-1")
+    assert ("NOT_FOUND", "The repository has no commit yet.") == (error["code"], error["message"])
+    assert error["message"] == bench.error("worker", "check", "Sleeper")["message"]
+
+
+def test_a_worker_without_a_worktree_runs_before_the_first_commit(bench: Bench) -> None:
+    git(bench.repo, "checkout", "--quiet", "--orphan", "empty")
+    bench.worker('test -z "$LATTICE_COMMIT_SHA"', worktree=False)
+    assert 0 == bench.lattice("worker", "check", "Sleeper").returncode
+    run = bench.data("worker", "run", "Sleeper", "LAT-1", "--wait")
+    assert ("succeeded", None, None) == (run["state"], run["commit_sha"], run["base_sha"])
+    assert "NOT_FOUND" == bench.error("worker", "run", "Sleeper", "LAT-1", "--base", "nowhere")["code"]
+
+
+@pytest.mark.parametrize("where", ["outside", "empty"])
+def test_where_no_worktree_can_be_made_the_built_in_workers_are_not_here(bench: Bench, where: str) -> None:
+    if where == "outside":
+        (bench.repo / ".git").rename(bench.folder / "git")
+    else:
+        git(bench.repo, "checkout", "--quiet", "--orphan", "empty")
+    bench.worker("true", worktree=False)
+    states = {row["name"]: row["state"] for row in bench.data("worker", "list")}
+    assert ("ok", "not here") == (states["Sleeper"], states["DiffCheck"])
+    done = bench.lattice("worker", "check")
+    said = "is not in a git repository" if where == "outside" else "The repository has no commit yet."
+    assert (0, True) == (done.returncode, "not here  DiffCheck: " in done.stdout and said in done.stdout), done.stdout
+    assert 0 == bench.lattice("worker", "doctor").returncode
 
 
 # --- base and head --------------------------------------------------------------------------------

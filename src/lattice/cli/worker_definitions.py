@@ -12,8 +12,7 @@ from lattice.errors import choices
 from lattice.workers import budgets
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.definition import Definition
-from lattice.workers.definitions.trust import checkout_of
-from lattice.workers.presence import BROKEN, NOT_HERE, OK, MemberPresence, Presence, look
+from lattice.workers.presence import BROKEN, NOT_HERE, OK, MemberPresence, Place, Presence, look, place_of
 from lattice.workers.sandboxes import sandbox
 
 
@@ -26,8 +25,9 @@ class WorkerList(Command):
     examples = ("lattice worker list", "lattice worker list --json")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
-        everyone = catalogue.load_all(checkout_of(context.board))
-        seen = [(found, _look(found, context)) for found in everyone.definitions]
+        place = place_of(context.board)
+        everyone = catalogue.load_all(place.top)
+        seen = [(found, _look(found, place, context)) for found in everyone.definitions]
         broken = tuple(f"{problem.path.name}: {problem.error.message}" for problem in everyone.problems)
         return Answer(
             data=lambda: [_row(found, here) for found, here in seen],
@@ -45,7 +45,7 @@ class WorkerList(Command):
 class WorkerCheck(Command):
     description = (
         "Whether each worker, or the one named, could run from here. Exits with 1 where one could not; without a name\n"
-        "a built-in worker whose engines are not installed does not count."
+        "a built-in worker whose engines, or whose git repository, are not here does not count."
     )
     examples = ("lattice worker check", "lattice worker check DiffCheck --json")
 
@@ -53,18 +53,18 @@ class WorkerCheck(Command):
         parser.add_argument("name", nargs="?", metavar="NAME", help="one worker; without it, all")
 
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
-        top = checkout_of(context.board)
+        place = place_of(context.board)
         if args.name is not None:
-            found = catalogue.find(args.name, top)
-            catalogue.check(found, top, context.environ, context.board.config.engine_order)
-            if (off := budgets.problem_of(context.board, found, top, context.environ)) is not None:
+            found = catalogue.find(args.name, place.top)
+            place.check(found, context.environ, context.board.config.engine_order)
+            if (off := budgets.problem_of(context.board, found, place.top, context.environ)) is not None:
                 raise off
             definitions: tuple[Definition, ...] = (found,)
             problems: tuple[catalogue.Problem, ...] = ()
         else:
-            everyone = catalogue.load_all(top)
+            everyone = catalogue.load_all(place.top)
             definitions, problems = everyone.definitions, everyone.problems
-        checked = [_look(found, context) for found in definitions]
+        checked = [_look(found, place, context) for found in definitions]
         boxes = {found.name: _sandbox_of(found, context) for found in definitions}
         checked += [Presence(off.name or off.path.name, BROKEN, off.error) for off in problems]
         return Answer(
@@ -92,7 +92,7 @@ def _checked(one: Presence, box: dict[str, Any] | None, terminal: Terminal) -> s
     if one.error is None:
         out = "".join(f"\n          without {line(member.name)}: {line(member.reason or '')}" for member in _out(one))
         return f"{shown}  {line(one.name)}{_boxed(box) if box else ''}{out}"
-    if one.state == NOT_HERE:
+    if one.state == NOT_HERE and _absent(one):
         return f"{shown}  {line(one.name)}: not installed: {line(_absent(one))}"
     hint = f"\n          {line(one.error.hint)}" if one.error.hint else ""
     return f"{shown}  {line(one.name)}: {line(one.error.message)}{hint}"
@@ -140,9 +140,9 @@ def _boxed(box: dict[str, Any]) -> str:
     return f" (sandbox: {box['mode']})" if box["available"] else line(f" (no sandbox: {box['reason']})")
 
 
-def _look(found: Definition, context: Context) -> Presence:
-    top = checkout_of(context.board)
-    here = look(found, top, context.environ, context.board.config.engine_order)
+def _look(found: Definition, place: Place, context: Context) -> Presence:
+    top = place.top
+    here = look(found, place, context.environ, context.board.config.engine_order)
     if here.error is not None:
         return here
     if found.team is not None:

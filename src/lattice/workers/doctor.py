@@ -16,11 +16,10 @@ from lattice.errors import LatticeError
 from lattice.workers import budgets
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.definition import Definition
-from lattice.workers.definitions.trust import checkout_of
 from lattice.workers.engines import table
 from lattice.workers.engines.probe import probe, problem
 from lattice.workers.engines.protocol import Engine, Login
-from lattice.workers.presence import BROKEN, state_of
+from lattice.workers.presence import BROKEN, Place, place_of, state_of
 from lattice.workers.sandboxes import sandbox
 from lattice.workers.sandboxes.sandbox import SandboxRules
 from lattice.workers.worktrees.worktree_root import worktrees_of
@@ -72,9 +71,9 @@ def examine(board: Board, environ: Mapping[str, str]) -> Health:
         worktrees = worktrees_of(board, environ)
     except LatticeError as off:
         worktrees_error = off
-    top = checkout_of(board)
-    found = catalogue.load_all(top)
-    workers = [_worker(board, definition, top, environ, worktrees_error) for definition in found.definitions]
+    place = place_of(board)
+    found = catalogue.load_all(place.top)
+    workers = [_worker(board, definition, place, environ, worktrees_error) for definition in found.definitions]
     workers += [WorkerHealth(off.name or off.path.name, None, off.error) for off in found.problems]
     program, bwrap_error = sandbox.available(SandboxRules(), environ)
     engines = tuple(engine_health(table.engine(name), environ) for name in table.NAMES)
@@ -96,14 +95,14 @@ def engine_health(engine: Engine, environ: Mapping[str, str]) -> EngineHealth:
 def _worker(
     board: Board,
     definition: Definition,
-    top: Path,
+    place: Place,
     environ: Mapping[str, str],
     worktrees_error: LatticeError | None,
 ) -> WorkerHealth:
     error = worktrees_error if definition.worktree else None
     try:
-        catalogue.check(definition, top, environ, board.config.engine_order)
-        error = budgets.problem_of(board, definition, top, environ) or error
+        place.check(definition, environ, board.config.engine_order)
+        error = budgets.problem_of(board, definition, place.top, environ) or error
     except LatticeError as off:
         error = off
     state = state_of(definition, error)

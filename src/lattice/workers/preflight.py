@@ -15,7 +15,7 @@ from lattice.commands.board import Board
 from lattice.commands.hooks import IN_HOOK
 from lattice.core.record import Record
 from lattice.core.task import Task
-from lattice.errors import DefinitionError
+from lattice.errors import NotFound
 from lattice.workers import handover
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.agents import is_agent
@@ -138,19 +138,24 @@ class _Program(Record):
 
 def _site(asked: _Asked, request: Request) -> _Site:
     definition, repo, run_id = asked.definition, asked.repo, asked.folder.run_id
-    if definition.worktree and repo is None:
-        raise DefinitionError(
-            f"{definition.name} works in a git worktree, and {asked.board.root} is not in a git repository.",
-            hint='git init, or "worktree": false in the definition',
-        )
-    if definition.worktree and repo is not None:
-        worktree.check_writable(repo)
-    head = head_of(repo, asked.task, request.commit) if repo else None
+    if definition.worktree:
+        worktree.check_possible(repo, asked.board.root, definition.name)
+    head = _head(asked, request, repo) if repo else None
     base = base_of(repo, head, base=request.base, against=definition.base) if repo and head else None
     tree = worktrees_of(asked.board, asked.environ) / run_id if definition.worktree else None
     if tree is not None and asked.session is not None and asked.session.worktree is not None:
         tree = tree.with_name(asked.session.worktree.name)
     return _Site(head, base, tree, planning.branch_of(definition, repo, asked.task, run_id))
+
+
+def _head(asked: _Asked, request: Request, repo: Repository) -> str | None:
+    """The commit that the run is about; None before the first one, for a worker that needs none. Raises NotFound."""
+    try:
+        return head_of(repo, asked.task, request.commit)
+    except NotFound:
+        if asked.definition.worktree or request.commit or request.base or asked.task.own_branch:
+            raise
+        return None
 
 
 def _values(asked: _Asked, site: _Site) -> dict[str, str]:

@@ -133,7 +133,7 @@ def test_a_git_folder_that_cannot_be_written_is_named(
     assert str(repo.common_dir) in str(caught.value.hint)
     monkeypatch.setattr(os, "access", lambda *_: False)  # which is how a read-only mount answers
     with pytest.raises(GitError, match="cannot be written"):
-        worktree.check_writable(repo)
+        worktree.check_possible(repo, repo.top, "Sleeper")
 
 
 # --- make -----------------------------------------------------------------------------------------

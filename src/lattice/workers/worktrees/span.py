@@ -14,10 +14,15 @@ def head_of(repo: Repository, task: Task, commit: str | None = None) -> str:
     branch = task.own_branch
     if branch is not None:
         return repo.resolve(branch)
+    return tip_of(repo)
+
+
+def tip_of(repo: Repository) -> str:
+    """HEAD. Raises NotFound, GitError."""
     try:
         return repo.resolve("HEAD")
     except NotFound:
-        raise NotFound("The repository has no commit yet.", hint="git commit, then try again") from None
+        raise NotFound("The repository has no commit yet.", hint="git commit, then try again", needs="commit") from None
 
 
 def base_of(repo: Repository, head: str, *, base: str | None = None, against: str | None = None) -> str:

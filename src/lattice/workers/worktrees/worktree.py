@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from lattice.errors import GitError, LatticeError, StorageError
+from lattice.errors import DefinitionError, GitError, LatticeError, StorageError
 from lattice.store.files.locks import locked
 from lattice.workers.worktrees import branches, masking
 from lattice.workers.worktrees.git import FULL_TREE, Repository, git
@@ -127,8 +127,17 @@ def _registry(repo: Repository, timeout_s: float) -> Iterator[None]:
         yield
 
 
-def check_writable(repo: Repository) -> None:
-    """Raises GitError where git's folder cannot be written, so that no worktree can be made."""
+def check_possible(repo: Repository | None, root: Path, worker: str) -> None:
+    """Whether a worktree can be made for a worker of the board in `root`, which is in `repo`.
+
+    Raises DefinitionError where it is in none, GitError where git's folder cannot be written.
+    """
+    if repo is None:
+        raise DefinitionError(
+            f"{worker} works in a git worktree, and {root} is not in a git repository.",
+            hint='git init, or "worktree": false in the definition',
+            needs="git repository",
+        )
     if not os.access(repo.common_dir, os.W_OK):
         raise _unwritable(repo)
 
