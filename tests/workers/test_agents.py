@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from lattice.testing.engines import behave, install
-from lattice.workers import prompts
+from lattice.workers import control, prompts
 from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
+from lattice.workers.worktrees import worktree
 from tests.conftest import git
-from tests.workers.conftest import Bench, eventually, is_alive
+from tests.workers.conftest import Bench, eventually, is_alive, repository
 
 ENGINES = ("claude", "codex", "gemini", "opencode")
 PROMPT = "Review {{commit_sha}} for {{short_id}}; the task is in {{task_file}}, the answer goes to {{review_file}}.\n"
@@ -245,6 +246,22 @@ def test_a_masked_worktree_is_clean_and_keeps_what_the_agent_changed(agents: Age
     assert view.salvage_ref is not None
     names = git(agents.bench.repo, "diff", "--name-only", str(view.commit_sha), view.salvage_ref).split()
     assert ["CLAUDE.md", "a.txt"] == sorted(names)
+
+
+def test_a_masked_worktree_that_gc_finds_is_nobodys_deletion_and_runs_no_filter(agents: Agents) -> None:
+    bench = agents.bench
+    hostile_branch(bench, bench.notes / "canary")
+    git(bench.repo, "config", "filter.canary.clean", f"touch {bench.notes}/cleaned; cat")
+    run, view = agents.ended()
+    spec = run.spec()
+    assert spec is not None
+    worktree.make(repository(bench), Path(str(spec.worktree)), str(view.commit_sha), masked=True)
+    (Path(str(spec.worktree)) / "a.txt").write_text("changed\n", encoding="utf-8")
+    cleared = control.gc(bench.board, os.environ)
+    assert ((str(spec.worktree),), ()) == (cleared.worktrees, cleared.problems)
+    ref = f"refs/lattice/salvage/{run.run_id}"
+    assert ["a.txt"] == git(bench.repo, "diff", "--name-only", str(view.commit_sha), ref).split()
+    assert not (bench.notes / "cleaned").exists()
 
 
 def test_nothing_that_an_agent_started_outlives_it(agents: Agents) -> None:

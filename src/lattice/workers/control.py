@@ -219,7 +219,8 @@ def _clear(board: Board, repo: Repository, path: Path) -> None:
     # Unknown: then whatever HEAD is gets a ref.
     start = (branches.start_of(repo, spec) if spec else None) or repo.empty_tree()
     if os.path.lexists(path):
-        salvage(repo, path, path.name, start, spec.keep if spec else ())
+        masked = spec is not None and spec.agent is not None and spec.agent.masked
+        salvage(repo, path, path.name, start, spec.keep if spec else (), masked=masked)
     worktree.remove(repo, path)
     if spec is not None:
         branches.settle(repo, spec)
