@@ -486,6 +486,15 @@ def test_a_rate_limit_without_retries_ends_the_run_and_pauses_the_worker(bench: 
     assert not bench.start(bench.worker("exit 0", name="Other", worktree=False), tasks(bench, 1)[0]).waits()
 
 
+def test_a_run_that_is_asked_for_during_a_rate_limit_starts_after_it_with_nobody_looking(bench: Bench) -> None:
+    first = bench.start(bench.worker(limited(4), worktree=False))
+    eventually(lambda: first.is_closed() and not first.alive())
+    second = bench.start("Sleeper", tasks(bench, 1)[0])
+    assert second.waits()
+    eventually(lambda: second.is_closed() and not second.alive())
+    assert 2 == len((bench.notes / "at").read_text().split())
+
+
 def test_place_counts_from_one(bench: Bench) -> None:
     bench.running("exec sleep 300", max_parallel=1)
     queued = [bench.start("Sleeper", name) for name in tasks(bench, 3)]

@@ -162,8 +162,10 @@ def move(
 
 
 def in_use(board_folder: Path) -> bool:
-    """Whether a run waits, or somebody may be about to let one wait: who counts slots makes the lock first."""
-    return (board_folder / "runs" / "queue" / "lock").exists() or any(run.waits() for run in open_runs(board_folder))
+    """Whether a run waits, or one may wait soon: who counts slots makes the lock first, and a rate limit pauses."""
+    if (board_folder / "runs" / "queue" / "lock").exists() or any(_pauses(board_folder)):
+        return True
+    return any(run.waits() for run in open_runs(board_folder))
 
 
 def heal(board: Board, environ: Mapping[str, str]) -> None:
@@ -190,10 +192,11 @@ def take_out(board: Board, run_id: str, reason: str | None, by: str) -> bool:
 
 
 def next_time_ms(board: Board, memory: Memory) -> int | None:
-    """The first moment to come at which the time of a run that waits is there, or a pause is over."""
-    times = memory.due_times(board)
-    if times:
-        times += [_until(path) for path in _lock(board).parent.glob("paused-*")]
+    """The first moment to come at which the time of a run that waits is there, or a pause is over.
+
+    A pause counts though nobody waits: who is asked for during it joins the queue, and has nobody else to start him.
+    """
+    times = [*memory.due_times(board), *map(_until, _pauses(board.folder))]
     now_ms = board.ledger.source.now_ms()
     return min((time for time in times if time > now_ms), default=None)
 
@@ -299,6 +302,10 @@ def _limits(board: Board, limited: Iterable[str]) -> Limits:
 
 def _paused(board: Board, whom: str) -> Path:
     return board.folder / "runs" / "queue" / f"paused-{whom}"
+
+
+def _pauses(board_folder: Path) -> Iterator[Path]:
+    return (board_folder / "runs" / "queue").glob("paused-*")
 
 
 def _until(path: Path) -> int:
