@@ -133,6 +133,10 @@ def off_by_one(full_id: str) -> str:
             "Workers: CodeReviewHeavy, CodeReviewLite, DiffCheck, PlanReview, TripleReview.",
         ),
         (("worker", "show", "zzz"), "See them: lattice worker ps --all"),
+        (
+            ("worker", "logs", "lat-1"),
+            "See them: lattice worker ps --all; those of a task: lattice worker history LAT-1",
+        ),
         (("artifact", "show", "art_01JD0000000000000000000000"), "See those of a task: lattice artifact list TASK"),
         (("comment-edit", "LAT-1", "ev_01JD0000000000000000000000", "x"), "See them, with their ids"),
     ],

@@ -63,7 +63,8 @@ class WorkerLogs(Command):
         run = overview.find(board, args.run)
         folder = RunFolder(board.folder, run.run_id)
         if not folder.exists():
-            raise NotFound(f"Run {run.run_id} has no log on this machine.", hint=f"lattice worker show {run.run_id}")
+            why = "was not started by Lattice, which has no log of it" if run.external else "has no log on this machine"
+            raise NotFound(f"Run {run.run_id} {why}.", hint=f"lattice worker show {run.run_id}")
         if args.follow and args.json:
             raise UsageError("--follow and --json exclude each other.", hint="Follow without --json.")
         if args.guard and (args.since is not None or args.errors):

@@ -32,7 +32,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lattice.core.codec import BadLine, parse
-from lattice.core.ids import is_id
+from lattice.core.ids import is_id, parse_short_id
 from lattice.errors import NotFound, did_you_mean_id
 from lattice.store.files import disk
 from lattice.workers import lease
@@ -249,7 +249,10 @@ def find_run(board_folder: Path, ref: str) -> RunFolder:
         return hits[0]
     if hits:
         raise NotFound(f"{ref!r} fits {len(hits)} runs.", hint="Give more of the id's end: lattice worker ps --all")
-    hint = did_you_mean_id(f"run_{wanted}", [folder.run_id for folder in runs], "See them: lattice worker ps --all")
+    task = parse_short_id(ref) or (ref if is_id("task", ref) else None)
+    of_task = f"; those of a task: lattice worker history {task}" if task else ""
+    further = f"See them: lattice worker ps --all{of_task}"
+    hint = did_you_mean_id(f"run_{wanted}", [folder.run_id for folder in runs], further)
     raise NotFound(f"There is no run {ref[:60]!r} on this machine.", hint=hint)
 
 

@@ -287,6 +287,7 @@ def test_the_command_line_tells_the_whole_story(bench: Bench) -> None:
     assert "ALREADY_RUNNING" == bench.error("worker", "start", "helper", "LAT-1", "--actor", "agent:x")["code"]
     assert [run_id] == [row["run_id"] for row in bench.data("worker", "ps")]
     assert "USAGE" == bench.error("worker", "heartbeat", "--actor", "agent:bot")["code"]
+    assert "was not started by Lattice" in bench.error("worker", "logs", run_id)["message"]
     assert not bench.data("worker", "heartbeat", run_id, "--actor", "agent:bot")["stop_requested"]
     assert "succeeded" == bench.data("worker", "complete", run_id, "--result", "ok", "--actor", "agent:bot")["state"]
     assert "FENCED" == bench.error("worker", "fail", run_id, "--error", "no", "--actor", "agent:bot")["code"]
