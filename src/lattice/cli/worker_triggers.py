@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser
@@ -179,6 +180,7 @@ def _prospect(one: Prospect, shown: Shown) -> dict[str, Any]:
     shape: dict[str, Any] = {
         "worker": one.definition.name,
         "trusted": shown.trusted,
+        "changed": shown.changed,
         **_rules(one.definition),
     }
     found = one.considered
@@ -199,7 +201,7 @@ def _prospect_text(row: dict[str, Any], terminal: Terminal) -> str:
         if row["would_start"] != row["worker"]:
             head.append(f"({line(row['would_start'])} in its place)")
     else:
-        head.append("trusted" if row["trusted"] else terminal.styled("not trusted", "needs_human"))
+        head.append(_trust_words(row, terminal))
     lines = ["  ".join(head), *_rules_text(row)]
     for reason in row.get("reasons", ()):
         why = reason["text"].removesuffix(".")
@@ -242,6 +244,7 @@ def _shown_data(shown: Shown) -> dict[str, Any]:
     return {
         "worker": definition.name,
         "trusted": shown.trusted,
+        "changed": shown.changed,
         "digest": shown.digest,
         "checkout": str(shown.checkout),
         "source": str(definition.source),
@@ -264,9 +267,15 @@ def _shown_data(shown: Shown) -> dict[str, Any]:
     }
 
 
+def _trust_words(row: Mapping[str, Any], terminal: Terminal) -> str:
+    if row["trusted"]:
+        return terminal.styled("trusted", "done")
+    return terminal.styled("changed since it was trusted" if row["changed"] else "not trusted", "needs_human")
+
+
 def _shown_text(shown: Shown, terminal: Terminal) -> str:
     shape = _shown_data(shown)
-    state = terminal.styled("trusted", "done") if shown.trusted else terminal.styled("not trusted", "needs_human")
+    state = _trust_words(shape, terminal)
     environment = shape["environment"]
     return "\n".join(
         [

@@ -67,6 +67,11 @@ class TrustStore:
         """Whether exactly this content, on the board at `path`, is trusted. Raises ValidationError."""
         return any((grant.kind, grant.path, grant.digest) == (kind, path, digest) for grant in self.grants())
 
+    def knows(self, kind: str, path: str, name: str) -> bool:
+        """Whether `name` is trusted on the board at `path`, whatever its content was. Raises ValidationError."""
+        wanted = (kind, path, name.casefold())
+        return any((grant.kind, grant.path, grant.name.casefold()) == wanted for grant in self.grants())
+
     def add(self, new: Sequence[Grant]) -> None:
         """Trust these, too. Raises ValidationError, StorageError, LockTimeout."""
         self._change(lambda kept: (*(g for g in kept if _what(g) not in set(map(_what, new))), *new))

@@ -131,7 +131,8 @@ def test_one_changed_byte_of_a_teams_member_asks_again(bench: Bench, file: str) 
         "helper": {"worker": "Helper"},
     }
     team = {"name": "Crew", "actor": "agent:crew", "engine": "team", "members": members, "second_round": "second.md"}
-    (bench.repo / "workers" / "crew.json").write_text(json.dumps(team), encoding="utf-8")
+    team |= {"triggers": {"transitions": ["* -> review"]}}
+    (bench.repo / "workers" / "crew.json").write_text(json.dumps({**team, "quorum": 1}), encoding="utf-8")
 
     def shown() -> trust.Shown:
         return trust.shown(catalogue.find("Crew", bench.repo), bench.repo, os.environ)
@@ -142,6 +143,8 @@ def test_one_changed_byte_of_a_teams_member_asks_again(bench: Bench, file: str) 
     path = bench.repo / file
     path.write_bytes(path.read_bytes() + b"\n")
     assert not shown().trusted
+    for words in (("trust", "crew"), ("triggers",)):
+        assert "Crew  changed since it was trusted\n" in bench.lattice("worker", *words).stdout
 
 
 def test_trust_is_for_one_checkout(bench: Bench) -> None:

@@ -38,6 +38,7 @@ class Shown(Record):
     files: tuple[Pinned, ...]
     digest: str
     trusted: bool
+    changed: bool = False  # it was trusted as it stood before
 
 
 def checkout_of(board: Board) -> Path:
@@ -57,8 +58,10 @@ def shown(definition: Definition, checkout: Path, environ: Mapping[str, str]) ->
     entry = dump(shape)
     digest = f"sha256:{hashlib.sha256(entry).hexdigest()}"
     # A built-in one came with Lattice, and whoever installed that trusts both.
-    trusted = definition.builtin or trust_store(environ).is_trusted(KIND, os.path.realpath(checkout), digest)
-    return Shown(definition, checkout, argv_of(definition, checkout), members, files, digest, trusted)
+    store, place = trust_store(environ), os.path.realpath(checkout)
+    trusted = definition.builtin or store.is_trusted(KIND, place, digest)
+    changed = not trusted and store.knows(KIND, place, definition.name)
+    return Shown(definition, checkout, argv_of(definition, checkout), members, files, digest, trusted, changed)
 
 
 def argv_of(definition: Definition, checkout: Path) -> tuple[str, ...]:
