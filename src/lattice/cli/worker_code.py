@@ -15,6 +15,7 @@ from lattice.core.text import visible_prose
 from lattice.errors import LatticeError, UsageError
 from lattice.workers.run_view import RunView
 from lattice.workers.worktrees import changes, merge, salvaged
+from lattice.workers.worktrees.salvage import SALVAGE_REFS
 from lattice.workers.worktrees.salvaged import Kept
 
 _SHA_CHARS = 12
@@ -168,6 +169,8 @@ def told(left: Mapping[str, Any], run: RunView) -> list[str]:
     if kept is not None:
         files = "" if kept["files"] is None else f" ({_count(kept['files'], 'file')})"
         lines.append(f"  kept, and on no branch{files}: lattice worker salvage show {run.run_id}")
+    elif run.salvage_ref is not None and not run.salvage_ref.startswith(f"{SALVAGE_REFS}/") and not run.salvage_dropped:
+        lines.append(f"  kept as a folder, which git could not take: lattice worker salvage show {run.run_id}")
     return lines
 
 

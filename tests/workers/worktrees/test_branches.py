@@ -512,8 +512,11 @@ def test_a_folder_that_git_could_not_read_is_kept_listed_and_dropped(bench: Benc
     seen = bench.ended("echo mine > new.txt; rm .git")
     (row,) = bench.data("worker", "salvage", "list")
     assert (seen.salvage_ref, None) == (row["folder"], row["ref"])
+    told = f"kept as a folder, which git could not take: lattice worker salvage show {seen.run_id}"
+    assert told in bench.lattice("worker", "show", seen.run_id).stdout
     bench.data("worker", "salvage", "drop", seen.run_id, "--yes", "--actor", "human:ann")
     assert not Path(row["folder"]).exists()
+    assert told not in bench.lattice("worker", "show", seen.run_id).stdout
 
 
 @pytest.mark.parametrize("words", [("list", "x"), ("show",), ("list", "--yes"), ("lost",)])
