@@ -228,14 +228,19 @@ def _rules_text(rules: dict[str, Any]) -> list[str]:
     if rules["when"]:
         lines.append(f"  when      {line(rules['when'])}")
     if rules["cooldown_minutes"]:
-        lines.append(f"  pause     {rules['cooldown_minutes']:g} minutes")
+        lines.append(f"  pause     {_so_many(rules['cooldown_minutes'], 'minute')}")
     lines += [f"  instead   {line(one['to'])} when {line(one['when'])}" for one in rules["escalate"]]
     swept = rules["sweep"]
     if swept:
         lines.append(
-            f"  sweep     {line(swept['when'])}; every {swept['every_hours']:g} hours, {swept['limit']} at most"
+            f"  sweep     {line(swept['when'])}; "
+            f"every {_so_many(swept['every_hours'], 'hour').removeprefix('1 ')}, {swept['limit']} at most"
         )
     return lines
+
+
+def _so_many(number: float, what: str) -> str:
+    return f"{number:g} {what}{'' if number == 1 else 's'}"
 
 
 def _shown_data(shown: Shown) -> dict[str, Any]:

@@ -162,6 +162,14 @@ def test_trust_is_for_one_checkout(bench: Bench) -> None:
     assert "lattice worker trust Lite" in str(off.value.hint)
 
 
+def test_one_hour_and_one_minute_are_told_as_one(bench: Bench) -> None:
+    sweep = {"when": "status:backlog", "every_hours": 1, "limit": 2}
+    define(bench, trusted=False, sweep=sweep, triggers={"transitions": ["* -> review"], "cooldown_minutes": 1})
+    shown = bench.lattice("worker", "trust", "lite").stdout
+    assert "  pause     1 minute\n" in shown
+    assert "  sweep     status:backlog; every hour, 2 at most\n" in shown
+
+
 def test_trust_shows_what_would_run_and_is_taken_back(bench: Bench) -> None:
     define(bench, trusted=False, env={"strip": ["SECRET_*"], "set": {"MODE": "fast"}})
     shown = bench.lattice("worker", "trust", "lite").stdout
