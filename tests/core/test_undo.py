@@ -9,6 +9,8 @@ import pytest
 from lattice.core import events as ev
 from lattice.core.config import new_config, parse_config
 from lattice.core.events import Event, TaskEvent, every_kind, evolve
+from lattice.core.review_events import FindingFixed
+from lattice.core.run_events import ProcessStarted
 from lattice.core.task import Task
 from lattice.core.undo import WITHOUT_INVERSE, act_of, take_back
 from lattice.errors import CannotUndo, NotFound
@@ -120,7 +122,19 @@ def test_each_kind_of_event_is_taken_back_or_refused_with_its_reason() -> None:
 def test_what_no_event_compensates_is_refused(body: TaskEvent) -> None:
     with pytest.raises(CannotUndo) as refused:
         undone(log(body))
-    assert WITHOUT_INVERSE[body.kind] in refused.value.message
+    assert WITHOUT_INVERSE[body.kind].format(task="LAT-1", run="", finding="") in refused.value.message
+
+
+def test_what_to_do_instead_names_the_event_s_own_task_run_and_finding() -> None:
+    bodies: list[TaskEvent] = [ev.TaskArchived(), ProcessStarted("run_x", None, "", 0, "script", ()), FindingFixed(3)]
+    told = []
+    for body in bodies:
+        with pytest.raises(CannotUndo) as refused:
+            take_back(fold(log()), log(body), None, CONFIG)
+        told.append(refused.value.message)
+    assert told[0].endswith("lattice unarchive LAT-1.")
+    assert told[1].endswith("lattice worker stop run_x.")
+    assert told[2].endswith("lattice review reopen LAT-1 F3.")
 
 
 def test_a_custom_event_is_refused() -> None:

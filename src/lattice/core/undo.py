@@ -12,26 +12,26 @@ from lattice.core.workflow import change_status
 from lattice.errors import CannotUndo, NotFound
 
 WITHOUT_INVERSE = {
-    "task_created": "a task's beginning stays; give the task up instead: lattice status TASK cancelled",
-    "task_archived": "its files were moved; bring it back with: lattice unarchive TASK",
-    "task_unarchived": "its files were moved; put it away with: lattice archive TASK",
+    "task_created": "a task's beginning stays; give the task up instead: lattice status {task} cancelled",
+    "task_archived": "its files were moved; bring it back with: lattice unarchive {task}",
+    "task_unarchived": "its files were moved; put it away with: lattice archive {task}",
     "task_short_id_assigned": "a short id that was given out stays, so that nothing that names it points elsewhere",
     "artifact_attached": "what was attached stays as evidence; say in a comment that it does not count",
-    "comment_deleted": "its text still stands in the log: lattice show TASK --full; add it again as a new comment",
+    "comment_deleted": "its text still stands in the log: lattice show {task} --full; add it again as a new comment",
     "git_event": "it records what happened in git",
-    "process_requested": "a run was asked for; end it with: lattice worker stop RUN",
-    "process_started": "a run happened; end it with: lattice worker stop RUN",
+    "process_requested": "a run was asked for; end it with: lattice worker stop {run}",
+    "process_started": "a run happened; end it with: lattice worker stop {run}",
     "process_heartbeat": "a run was alive then",
     "process_stop_requested": "the run was told to end",
     "process_completed": "a run happened, and it ended",
     "process_failed": "a run happened, and it ended",
-    "review_recorded": "what a reviewer said stays; say that a finding is not so: lattice review waive TASK F1 --wrong",
-    "finding_fixed": "open the finding again instead: lattice review reopen TASK F1",
-    "finding_waived": "open the finding again instead: lattice review reopen TASK F1",
-    "finding_verified": "open the finding again instead: lattice review reopen TASK F1",
-    "finding_reopened": "decide about the finding again: lattice review waive TASK F1",
+    "review_recorded": "what a reviewer said stays; say that one is not so: lattice review waive {task} FINDING --wrong",
+    "finding_fixed": "open the finding again instead: lattice review reopen {task} {finding}",
+    "finding_waived": "open the finding again instead: lattice review reopen {task} {finding}",
+    "finding_verified": "open the finding again instead: lattice review reopen {task} {finding}",
+    "finding_reopened": "decide about the finding again: lattice review waive {task} {finding}",
 }
-"""Event types that no event compensates, and why."""
+"""Event types that no event compensates, and why: `{task}`, `{finding}` and `{run}` stand for the event's own."""
 
 
 def act_of(history: Sequence[Event], event_id: str | None) -> list[Event]:
@@ -41,7 +41,8 @@ def act_of(history: Sequence[Event], event_id: str | None) -> list[Event]:
     else:
         found = [event for event in history if event.id == event_id]
         if not found:
-            raise NotFound(f"There is no event {event_id[:40]!r} on this task.", hint="lattice log --task TASK")
+            task_id = history[0].task_id
+            raise NotFound(f"There is no event {event_id[:40]!r} on this task.", hint=f"lattice log --task {task_id}")
         chosen = found[0]
     if chosen.batch is None:
         return [chosen]
@@ -93,7 +94,9 @@ def _inverse(task: Task, history: Sequence[Event], event: Event, config: Config)
         case ev.RelationshipAdded() | ev.RelationshipRemoved() | ev.BranchLinked() | ev.BranchUnlinked():
             return _edge(task, history, event, body)
         case _:
+            run_id, number = getattr(event.body, "run_id", ""), getattr(event.body, "finding", "")
             why = WITHOUT_INVERSE.get(event.type, "Lattice does not know what it stands for")
+            why = why.format(task=task.name, run=run_id, finding=f"F{number}")
             raise CannotUndo(f"{event.id} ({event.type}) cannot be undone: {why}.")
 
 
@@ -175,7 +178,7 @@ def _still(stands: bool, event: Event, since: str) -> None:
     if not stands:
         raise CannotUndo(
             f"{event.id} ({event.type}) cannot be undone: {since}.",
-            hint="Undo the later event first: lattice log --task TASK",
+            hint=f"Undo the later event first: lattice log --task {event.task_id}",
         )
 
 
