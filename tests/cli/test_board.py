@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -143,3 +144,13 @@ def test_colour_is_for_terminals_that_want_it(cli: CommandLine) -> None:
         assert "RUNS" not in screen
         assert (0, False, True) == (status, "\x1b" in screen, "critical" in screen)
     assert "\x1b" not in cli("list").out
+
+
+ONE_THING = ("doctor", "stats", "weather", "since 1d", "rebuild --all")
+
+
+@pytest.mark.parametrize("words", ONE_THING)
+def test_one_thing_is_told_of_as_one(cli: CommandLine, words: str) -> None:
+    said = cli(*words.split())
+    counted = re.findall(r"\b1 [a-z]+", said.out + said.err)
+    assert [] == [each for each in counted if each.endswith("s")], said

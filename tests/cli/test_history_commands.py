@@ -46,7 +46,7 @@ def test_what_happened_since(used: CommandLine) -> None:
     assert [("created", None, "in_planning", 2)] == [
         (t["kind"], t["before"], t["task"]["status"], len(t["events"])) for t in told
     ]
-    assert "2 events on 1 tasks, 1 of them new" in used("since", "1h").out
+    assert "2 events on 1 task, 1 of them new" in used("since", "1h").out
     assert "Nothing happened" in used("since", "1h", "--without", "human:ann", "--without", "agent:bob").out
 
 

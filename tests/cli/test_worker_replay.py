@@ -39,7 +39,7 @@ def test_what_was_recorded_otherwise_is_named_and_exits_with_1(agents: Agents) -
     done = agents.bench.lattice("worker", "replay", run.run_id)
     assert 1 == done.returncode
     assert "differs from what was recorded: result, tokens in, tokens cached, tokens out, cost usd." in done.stdout
-    assert "1 lines that could not be read" in done.stdout
+    assert "1 line that could not be read" in done.stdout
     assert "Fine \\x1b[31mred." in done.stdout
     assert "\x1b" not in done.stdout
     names = agents.bench.lattice("worker", "replay", run.run_id, "--quiet").stdout.split()

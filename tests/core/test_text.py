@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lattice.core.actors import parse_actor
-from lattice.core.text import check_line, check_prose, visible, visible_prose
+from lattice.core.text import check_line, check_prose, how_many, visible, visible_prose
 from lattice.errors import InvalidActor, ValidationError
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -20,6 +20,11 @@ def test_no_control_reaches_a_terminal(text: str) -> None:
     for shown, kept in ((visible(text), ""), (visible_prose(text), "\n\t")):
         harmful = [c for c in shown if (unicodedata.category(c) == "Cc" or c in BIDI) and c not in kept]
         assert [] == harmful
+
+
+def test_one_thing_is_told_of_as_one() -> None:
+    assert ["0 tasks", "1 task", "2 tasks"] == [how_many(number, "task") for number in range(3)]
+    assert ["1 process", "2 processes"] == [how_many(number, "process", "processes") for number in (1, 2)]
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"])))

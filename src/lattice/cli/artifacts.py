@@ -10,7 +10,7 @@ from lattice.cli.arguments import Answer, Command, Context, Parser, add_task
 from lattice.cli.render import line, table
 from lattice.commands.artifacts import find, payload_of
 from lattice.commands.detail import show
-from lattice.core.text import visible_prose
+from lattice.core.text import how_many, visible_prose
 from lattice.errors import ValidationError
 
 
@@ -60,5 +60,6 @@ def _text(meta: dict[str, Any], data: bytes | None) -> str:
         return visible_prose(data.decode("utf-8")).rstrip("\n")
     except UnicodeDecodeError:
         raise ValidationError(
-            f"{meta['id']} is not a text: {len(data)} bytes.", hint=f"lattice artifact show {meta['id']} --raw > FILE"
+            f"{meta['id']} is not a text: {how_many(len(data), 'byte')}.",
+            hint=f"lattice artifact show {meta['id']} --raw > FILE",
         ) from None

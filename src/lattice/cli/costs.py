@@ -15,6 +15,7 @@ from lattice.commands.formats.csv_table import cell
 from lattice.commands.history import moment
 from lattice.core import costs
 from lattice.core.costs import KEYS, Sum
+from lattice.core.text import how_many
 from lattice.errors import UsageError
 from lattice.workers import liveness
 from lattice.workers.costs import prices_of, spent
@@ -80,7 +81,7 @@ def _text(sums: Sequence[Sum], everything: Sum, by: str, terminal: Terminal) -> 
     ]
     heads = (by.upper(), "RUNS", "TOKENS IN", "CACHED", "TOKENS OUT", "COST", "ESTIMATED", "BESIDE")
     first_to_go = [heads.index(name) for name in ("CACHED", "TOKENS OUT", "TOKENS IN", "RUNS")]
-    runs = f"{everything.runs} run{'' if everything.runs == 1 else 's'}"
+    runs = how_many(everything.runs, "run")
     return f"{table(rows, terminal, 0, heads, first_to_go)}\n{runs}: {costs.said(everything)}"
 
 

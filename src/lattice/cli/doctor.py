@@ -12,6 +12,7 @@ from lattice.cli.render import Terminal, line
 from lattice.commands import doctor
 from lattice.commands.doctor import Mended, Report
 from lattice.core.integrity import Finding
+from lattice.core.text import how_many
 from lattice.errors import MissingActor, ValidationError
 
 SECTIONS = {
@@ -92,7 +93,7 @@ class Rebuild(Command):
             shape["failed"] = [{"task_id": task_id, **error.as_dict()} for task_id, error in rebuilt.damaged]
         return Answer(
             data=lambda: shape,
-            text=lambda _: f"Rebuilt {len(rebuilt.tasks)} tasks, the short ids and the lifecycle log",
+            text=lambda _: f"Rebuilt {how_many(len(rebuilt.tasks), 'task')}, the short ids and the lifecycle log",
             quiet="\n".join(rebuilt.tasks),
             warnings=tuple(f"{task_id} was passed over: {error.message}" for task_id, error in rebuilt.damaged),
             exit_status=1 if rebuilt.damaged else 0,
@@ -151,7 +152,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def _page(report: Report, terminal: Terminal, *, offer: bool) -> str:
-    lines = [f"Checked {report.tasks} tasks, {report.events} events, {report.artifacts} artifacts."]
+    counts = {"task": report.tasks, "event": report.events, "artifact": report.artifacts}
+    lines = [f"Checked {', '.join(how_many(number, what) for what, number in counts.items())}."]
     for title, checks in SECTIONS.items():
         found = [finding for finding in report.findings if finding.check in checks]
         if not found:
@@ -164,7 +166,7 @@ def _page(report: Report, terminal: Terminal, *, offer: bool) -> str:
     lines.append("")
     if not report.findings:
         return "\n".join([*lines, "No issues found."])
-    lines.append(f"{_counted(warnings, 'warning')} and {_counted(errors, 'error')} found.")
+    lines.append(f"{how_many(warnings, 'warning')} and {how_many(errors, 'error')} found.")
     if offer and report.mendable:
         lines.append(f"{len(report.mendable)} of them can be mended without loss: lattice doctor --fix")
     return "\n".join(lines)
@@ -182,7 +184,3 @@ def _done(mended: Sequence[Mended], kept: str) -> str:
         for one in mended
     ]
     return "\n".join(["Done:", *told, f"What was replaced is kept in {line(kept)}/", "", ""])
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -17,6 +17,7 @@ from lattice.core.actors import actor_text, parse_actor
 from lattice.core.codec import encode, parse
 from lattice.core.events import Event, StatusChanged, every_kind
 from lattice.core.task import compact
+from lattice.core.text import how_many
 from lattice.store.protocol import Unread
 
 MOMENTS = "2h, 3d or 1w ago; today; yesterday; a date, or a date and time in UTC"
@@ -163,8 +164,9 @@ def _since(after: str, changes: Sequence[Change], terminal: Terminal) -> str:
     if not changes:
         return f"Nothing happened since {terminal.when(after)}."
     began = sum(change.before is None for change in changes)
-    events = sum(len(change.events) for change in changes)
-    lines = [f"Since {terminal.when(after)}: {events} events on {len(changes)} tasks, {began} of them new."]
+    events = how_many(sum(len(change.events) for change in changes), "event")
+    tasks = how_many(len(changes), "task")
+    lines = [f"Since {terminal.when(after)}: {events} on {tasks}, {began} of them new."]
     for change in changes:
         lines += ["", terminal.styled(f"{line(change.task.name)}  {line(change.task.title)}", "heading")]
         lines.append(f"  {_moved(change, terminal)}  by {line(', '.join(_actors(change)))}")

@@ -10,6 +10,7 @@ from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.cli.render import Terminal, line, table
 from lattice.commands import stats
 from lattice.core.stats import age_text, project_name
+from lattice.core.text import how_many
 from lattice.errors import UsageError
 
 BAR_COLUMNS = 20
@@ -53,8 +54,8 @@ class Weather(Command):
 def _stats_page(name: str, found: Mapping[str, Any], terminal: Terminal) -> str:
     total = found["summary"]
     parts = [
-        terminal.styled(f"{name}: {total['active_tasks']} tasks", "heading")
-        + f", {total['archived_tasks']} archived; {total['total_events']} events"
+        terminal.styled(f"{name}: {how_many(total['active_tasks'], 'task')}", "heading")
+        + f", {total['archived_tasks']} archived; {how_many(total['total_events'], 'event')}"
     ]
     parts += _section(
         "By status", [[*row, _bar(row[1], total["active_tasks"])] for row in found["by_status"]], terminal
@@ -67,7 +68,7 @@ def _stats_page(name: str, found: Mapping[str, Any], terminal: Terminal) -> str:
     parts += _section("Recently active", active, terminal)
     stale = [[row["id"], row["status"], age_text(row["days_stale"]), row["title"]] for row in found["stale"]]
     parts += _section("Idle for a week or more", stale, terminal)
-    busiest = [[row["id"], f"{row['event_count']} events", row["title"]] for row in found["busiest"]]
+    busiest = [[row["id"], how_many(row["event_count"], "event"), row["title"]] for row in found["busiest"]]
     parts += _section("Most events", busiest, terminal)
     if any(row["count"] for row in found["velocity"]):
         parts += _section("Done a week", [[row["week"], row["count"]] for row in found["velocity"]], terminal)
@@ -98,8 +99,8 @@ def _weather_page(found: Mapping[str, Any], terminal: Terminal) -> str:
     parts = [
         terminal.styled(f"{line(headline['project'])}, {headline['date']}: {headline['weather']}", "heading"),
         (
-            f"{vital['active_tasks']} tasks, {vital['in_progress']} being worked on, "
-            f"{vital['done_recently']} done lately, {vital['events_24h']} events within a day"
+            f"{how_many(vital['active_tasks'], 'task')}, {vital['in_progress']} being worked on, "
+            f"{vital['done_recently']} done lately, {how_many(vital['events_24h'], 'event')} within a day"
         ),
     ]
     wants = [

@@ -11,6 +11,7 @@ from lattice.cli.progress import progress
 from lattice.cli.render import Terminal, line, table
 from lattice.commands import exports, imports
 from lattice.commands.imports import FORMATS, IN_PLACE, NAMED_MAX, Outcome, Report, Verified
+from lattice.core.text import how_many
 from lattice.errors import choices
 
 WROTE = {"created": "created", "extended": "continued", "unchanged": "unchanged", "diverged": "left as they are here"}
@@ -99,7 +100,7 @@ class Export(Command):
         exports.save(export, context.folder / args.path, replace=args.replace)
         return Answer(
             data=lambda: shape | {"path": args.path},
-            text=lambda _: f"Exported {_tasks(export.tasks)} to {line(args.path)}",
+            text=lambda _: f"Exported {how_many(export.tasks, 'task')} to {line(args.path)}",
             quiet=args.path,
             warnings=(left_out,) if left_out else (),
         )
@@ -107,7 +108,8 @@ class Export(Command):
 
 def _looked(found: Verified) -> Answer:
     problems = [finding.fields() for finding in found.findings]
-    text = [f"{_tasks(found.tasks)} with {found.events} events; the board is used as it stands, nothing to convert."]
+    counts = f"{how_many(found.tasks, 'task')} with {how_many(found.events, 'event')}"
+    text = [f"{counts}; the board is used as it stands, nothing to convert."]
     text += [f"  {line(finding.level)}: {line(finding.message)}" for finding in found.findings]
     if problems:
         text.append("See more, and what can be mended: lattice doctor")
@@ -149,7 +151,8 @@ def _places(said: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
 def _page(report: Report, terminal: Terminal) -> str:
     account, words = report.account, WOULD if report.dry_run else WROTE
     counts = [f"{report.count(outcome)} {words[outcome]}" for outcome in WROTE if report.count(outcome)]
-    parts = [terminal.styled(f"{_tasks(len(report.outcomes))} read: {', '.join(counts) or 'nothing to do'}", "heading")]
+    read = how_many(len(report.outcomes), "task")
+    parts = [terminal.styled(f"{read} read: {', '.join(counts) or 'nothing to do'}", "heading")]
     made = [found for found in report.outcomes if found.outcome in ("created", "extended")]
     parts += _made(made, terminal)
     beside = [f"  {found.kind} {line(found.name)}: {found.outcome}" for found in report.beside]
@@ -182,7 +185,3 @@ def _made(made: Sequence[Outcome], terminal: Terminal) -> list[str]:
 def _some(lines: Sequence[str]) -> list[str]:
     more = len(lines) - NAMED_MAX
     return [*lines[:NAMED_MAX], *([f"  … and {more} more; --json has them all"] if more > 0 else [])]
-
-
-def _tasks(count: int) -> str:
-    return f"{count} task" if count == 1 else f"{count} tasks"

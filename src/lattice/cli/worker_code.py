@@ -11,7 +11,7 @@ from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.cli.render import Terminal, line, table
 from lattice.cli.worker_wait import add_run
 from lattice.commands.board import Board
-from lattice.core.text import visible_prose
+from lattice.core.text import how_many, visible_prose
 from lattice.errors import LatticeError, UsageError
 from lattice.workers.run_view import RunView
 from lattice.workers.worktrees import changes, merge, salvaged
@@ -162,12 +162,12 @@ def told(left: Mapping[str, Any], run: RunView) -> list[str]:
     branch, kept = left["branch"], left["salvage"]
     lines = []
     if branch is not None:
-        figures = f"{_count(branch['commits'], 'commit')}, {_count(branch['files'], 'file')}"
+        figures = f"{how_many(branch['commits'], 'commit')}, {how_many(branch['files'], 'file')}"
         lines.append(f"  on branch {line(branch['name'])}: {figures}: lattice worker diff {run.run_id}")
         if run.ended and run.merged_into is None:
             lines.append(f"  next: lattice worker merge {run.run_id}, or lattice worker discard {run.run_id}")
     if kept is not None:
-        files = "" if kept["files"] is None else f" ({_count(kept['files'], 'file')})"
+        files = "" if kept["files"] is None else f" ({how_many(kept['files'], 'file')})"
         lines.append(f"  kept, and on no branch{files}: lattice worker salvage show {run.run_id}")
     elif run.salvage_ref is not None and not run.salvage_ref.startswith(f"{SALVAGE_REFS}/") and not run.salvage_dropped:
         lines.append(f"  kept as a folder, which git could not take: lattice worker salvage show {run.run_id}")
@@ -227,13 +227,9 @@ def _facts(found: Sequence[Kept], terminal: Terminal) -> list[str]:
 def _what(item: Kept) -> str:
     if item.folder is not None:
         return f"the folder {line(item.folder)}"
-    files = [] if item.files is None else [_count(item.files, "file")]
-    commits = [f"{_count(item.commits, 'commit')} on no branch"] if item.commits else []
+    files = [] if item.files is None else [how_many(item.files, "file")]
+    commits = [f"{how_many(item.commits, 'commit')} on no branch"] if item.commits else []
     return ", ".join([*files, *commits, f"as {item.ref}"])
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _list(found: Sequence[Kept], terminal: Terminal) -> str:

@@ -7,6 +7,7 @@ import argparse
 from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.cli.render import Terminal, line, table
 from lattice.cli.worker_wait import add_run
+from lattice.core.text import how_many
 from lattice.workers import control, replaying
 from lattice.workers.replaying import Replay
 
@@ -43,10 +44,11 @@ def _text(read: Replay, terminal: Terminal) -> str:
         ]
         for name, value in read.today.items()
     ]
+    unread = how_many(read.unread, "line")
     lines = [
         terminal.styled(f"{read.engine}  {read.run_id}", "heading"),
         table(rows, terminal, flexible=1, heads=("WHAT", "TODAY", "RECORDED", "")),
-        f"{read.turns} turns, {read.tools} tools called, {read.unread} lines that could not be read",
+        f"{how_many(read.turns, 'turn')}, {how_many(read.tools, 'tool')} called, {unread} that could not be read",
     ]
     if read.then is None:
         lines.append("Nothing was recorded of its result to compare with.")

@@ -14,6 +14,7 @@ from lattice.cli.screen import Left, Screen, fitted
 from lattice.cli.worker_logs import tail_of
 from lattice.cli.worker_views import listed_data, listing, page, places_of, steps_of
 from lattice.commands.board import Board
+from lattice.core.text import how_many
 from lattice.errors import LatticeError, NotFound, UsageError
 from lattice.workers import agent_runs, control, costs, liveness, overview
 from lattice.workers.processes import usage
@@ -104,7 +105,7 @@ class Top:
             body = self._page(columns, terminal) if self.mode == "show" else self._log(rows - 1)
             lines = [fitted(each, columns) for each in body[: rows - 1]]
             return [*lines, _inverse("q back", columns)]
-        count = f"{len(self.runs)} run{'' if len(self.runs) == 1 else 's'}"
+        count = how_many(len(self.runs), "run")
         head = fitted(f"lattice worker top   {line(self.board.root.name)}   {count}", columns)
         lines = [head, *self._rows(columns, terminal)]
         last = f"Stop {self.selected}? y/n" if self.mode == "confirm" else self.message or HELP

@@ -13,7 +13,7 @@ from lattice.cli.render import Terminal, line, span
 from lattice.cli.worker_wait import add_run, data_of
 from lattice.commands.board import Board
 from lattice.core.costs import Cost, Prices
-from lattice.core.text import visible_prose
+from lattice.core.text import how_many, visible_prose
 from lattice.store.protocol import Unread
 from lattice.workers import agent_runs, control, costs, liveness, overview
 from lattice.workers.agent_runs import CHANGED, GONE, SAME, AgentRun
@@ -200,6 +200,11 @@ def _cells(used: Usage | None, before: Usage | None) -> tuple[str, str]:
     return (f"{used.cpu_percent(before):.0f}%", mebibytes(used.memory_bytes)) if used else ("", "")
 
 
+def _used(used: Usage) -> str:
+    count = how_many(used.processes, "process", "processes")
+    return f"{count}, {used.cpu_s:.1f} s of CPU, {mebibytes(used.memory_bytes)}"
+
+
 def mebibytes(size: int | None) -> str:
     """A size in MiB, for people."""
     return "" if size is None else f"{size / (1 << 20):.1f} MiB"
@@ -235,8 +240,7 @@ def page(
         ("heard of", f"{span(run.silent_s)} ago" if run.external and run.silent_s is not None else None),
         ("executed", " ".join(run.argv) if run.argv else None),
         ("sandbox", run.sandbox),
-        ("uses", f"{used.processes} processes, {used.cpu_s:.1f} s of CPU, {mebibytes(used.memory_bytes)}"
-            if used else None),
+        ("uses", _used(used) if used else None),
         ("exit status", run.exit),
         ("killed", ", ".join(map(str, run.killed)) or None),
         ("worktree", run.worktree if not run.ended else None),

@@ -13,6 +13,7 @@ from lattice.cli.render import Terminal, line, span
 from lattice.cli.worker_views import kept_words
 from lattice.cli.worker_wait import add_run
 from lattice.core.costs import Cost
+from lattice.core.text import how_many
 from lattice.errors import NotFound
 from lattice.workers import costs, liveness, overview
 from lattice.workers.ends import certificate
@@ -77,7 +78,10 @@ def _page(run: RunView, kept: Mapping[str, Any], cost: Cost | None, terminal: Te
     lines.append(f"  {'state':<12} {terminal.styled(run.state)}")
     lines += [f"  {name:<12} {line(value)}" for name, value in _facts(run, kept, cost, terminal) if value is not None]
     for sent in kept.get("signals", ()):
-        lines.append(f"  {'sent':<12} {line(sent['signal'])} after {span(sent['at_s'])} to {_count(sent)}")
+        lines.append(
+            f"  {'sent':<12} {line(sent['signal'])} after {span(sent['at_s'])} to "
+            f"{how_many(sent['count'], 'process', 'processes')}"
+        )
     for output in kept.get("outputs", ()):
         lines.append(f"  {'output':<12} {line(_output(output))}")
     lines += [f"  {'noted':<12} {line(note)}" for note in kept["noted"]]
@@ -185,11 +189,7 @@ def _timers(timers: Mapping[str, Any] | None) -> str | None:
     return f"{span(timers['elapsed_s'])} of {limits}"
 
 
-def _count(sent: Mapping[str, Any]) -> str:
-    return f"{sent['count']} process{'' if sent['count'] == 1 else 'es'}"
-
-
 def _output(output: Mapping[str, Any]) -> str:
     if not output["found"]:
         return f"{output['name']}: {output['reason']} ({output['path']}{', required' if output['required'] else ''})"
-    return f"{output['name']}: {output['path']}, {output['size']} bytes, sha256 {output['sha256']}"
+    return f"{output['name']}: {output['path']}, {how_many(output['size'], 'byte')}, sha256 {output['sha256']}"

@@ -20,6 +20,7 @@ from lattice.core.reviews.scoreboard import Score, scoreboard
 from lattice.core.reviews.standing import STATES, UNSETTLED, RecordedReview, StandingFinding
 from lattice.core.run_events import ProcessCompleted, ProcessFailed
 from lattice.core.task import Task, from_snapshot
+from lattice.core.text import how_many
 from lattice.core.workflow import check_choice
 from lattice.errors import Conflict, NotFound, ValidationError
 from lattice.ledger import Signature, Written
@@ -163,7 +164,7 @@ class Difference(Record):
 def difference(task: Task, before: str | None, after: str | None) -> Difference:
     """Between two reviews of a task; by default, its last two. Raises NotFound, Conflict."""
     if before is None and len(task.reviews) < 2:
-        raise NotFound(f"{task.name} has {len(task.reviews)} reviews; a difference needs two.")
+        raise NotFound(f"{task.name} has {how_many(len(task.reviews), 'review')}; a difference needs two.")
     one = review_of(task, before) if before is not None else task.reviews[-2]
     other = review_of(task, after)
     if one.review_id == other.review_id:

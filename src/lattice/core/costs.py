@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from lattice.core.record import Record
+from lattice.core.text import how_many
 from lattice.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -186,7 +187,7 @@ def said(one: Sum) -> str:
     if one.estimated_usd is not None:
         parts.append(f"an estimated {dollars(one.estimated_usd)}")
     if one.unknown:
-        parts.append(f"{one.unknown} run{'' if one.unknown == 1 else 's'} of unknown cost")
+        parts.append(f"{how_many(one.unknown, 'run')} of unknown cost")
     return " and ".join(parts) or "nothing that cost"
 
 

@@ -50,6 +50,11 @@ def check_comment(text: str) -> str:
     return check_prose(said, "comment")
 
 
+def how_many(number: int, what: str, many: str | None = None) -> str:
+    """A number of things in words: `1 task`, `2 tasks`; `many` is the plural where it is not `what` and an s."""
+    return f"{number} {what if number == 1 else many or what + 's'}"
+
+
 def visible(text: str) -> str:
     """One line for a terminal: control characters, line breaks and bidirectional controls are spelled out."""
     return text if text.isprintable() else re.sub(_HARMFUL, _escape, text)

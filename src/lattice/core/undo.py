@@ -25,7 +25,7 @@ WITHOUT_INVERSE = {
     "process_stop_requested": "the run was told to end",
     "process_completed": "a run happened, and it ended",
     "process_failed": "a run happened, and it ended",
-    "review_recorded": "what a reviewer said stays; say that one is not so: lattice review waive {task} FINDING --wrong",
+    "review_recorded": "what a reviewer said stays; say one is not so: lattice review waive {task} FINDING --wrong",
     "finding_fixed": "open the finding again instead: lattice review reopen {task} {finding}",
     "finding_waived": "open the finding again instead: lattice review reopen {task} {finding}",
     "finding_verified": "open the finding again instead: lattice review reopen {task} {finding}",

@@ -9,6 +9,7 @@ from lattice.core.config import Config
 from lattice.core.events import Event, StatusChanged
 from lattice.core.record import Record
 from lattice.core.task import Task
+from lattice.core.text import how_many
 from lattice.errors import (
     CompletionBlocked,
     InvalidTransition,
@@ -138,7 +139,7 @@ def _check_review_cycles(task: Task, to: str, config: Config, facts: Facts) -> N
     if task.status != REVIEWING or to not in SENT_BACK_TO or facts.sent_back < limit:
         return
     raise ReviewCycleLimit(
-        f"{task.name} was sent back from review {facts.sent_back} times already; the limit is {limit}.",
+        f"{task.name} was sent back from review {how_many(facts.sent_back, 'time')} already; the limit is {limit}.",
         hint=f"Let a person decide: lattice status {task.name} needs_human, with a comment that says why. "
         "Or override with --force --reason.",
     )
@@ -149,7 +150,8 @@ def _check_wip(task: Task, to: str, config: Config, facts: Facts) -> None:
     if limit is None or not config.wip_limits_enforced or facts.occupied < limit:
         return
     raise WipLimit(
-        f"{task.name} cannot move to {to}: {facts.occupied} tasks are there, and the board allows {limit}.",
+        f"{task.name} cannot move to {to}: {how_many(facts.occupied, 'task is', 'tasks are')} there, "
+        f"and the board allows {limit}.",
         hint=f"Finish one of them first: lattice list --status {to}. Or override with --force --reason.",
         status=to,
         limit=limit,

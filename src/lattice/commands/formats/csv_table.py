@@ -18,6 +18,7 @@ from lattice.core.actors import actor_text
 from lattice.core.config import COMPLEXITIES, PRIORITIES, STATUSES, URGENCIES
 from lattice.core.ids import is_id
 from lattice.core.task import Task
+from lattice.core.text import how_many
 from lattice.errors import ValidationError
 
 COLUMNS = (
@@ -98,7 +99,7 @@ def read(path: Path, account: Account) -> list[Item]:
 
 def _read_row(where: str, head: Sequence[str], row: Sequence[str], items: list[Item], account: Account) -> None:
     if len(row) > len(head):
-        account.malformed.append((where, f"it has {len(row)} cells under {len(head)} columns"))
+        account.malformed.append((where, f"it has {how_many(len(row), 'cell')} under {how_many(len(head), 'column')}"))
         return
     cells = {name: value_in(text) for name, text in zip(head, row, strict=False) if text.strip()}
     try:

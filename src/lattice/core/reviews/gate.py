@@ -10,6 +10,7 @@ from lattice.core.reviews.coverage import Diff, Hunks, not_covered
 from lattice.core.reviews.model import SEVERITIES
 from lattice.core.reviews.standing import FIXED, RecordedReview, StandingFinding
 from lattice.core.task import Task
+from lattice.core.text import how_many
 from lattice.errors import CompletionBlocked, ConfigError, Conflict, choices
 
 _NAMED_MAX = 5
@@ -44,7 +45,7 @@ def check_reviews(
         raise _blocked(
             task,
             to,
-            f"it needs {policy.reviewers} reviewers, and has {len(reviewers)}: {names}",
+            f"it needs {how_many(policy.reviewers, 'reviewer')}, and has {len(reviewers)}: {names}",
             "Let another worker or model review it: lattice worker list",
             reviewers=len(reviewers),
         )

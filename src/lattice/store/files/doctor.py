@@ -20,6 +20,7 @@ from lattice.core.ids import is_id, parse_short_id
 from lattice.core.integrity import Card, Finding, card
 from lattice.core.record import Record
 from lattice.core.task import Task, to_snapshot
+from lattice.core.text import how_many
 from lattice.errors import LockTimeout, LogDamaged, StorageError
 from lattice.store.files import disk, scan, snapshot, twice
 from lattice.store.files.locks import locked
@@ -142,7 +143,8 @@ def _stream(board: Path, stream: Stream) -> Iterator[Finding]:
     log = stream.log
     if log is not None and log.torn:
         mend = "move the torn end to events/torn/, as the next writer would"
-        said = f"Truncated final line in {stream.path.name}: {log.size - log.end} bytes that nobody was told of"
+        torn = how_many(log.size - log.end, "byte")
+        said = f"Truncated final line in {stream.path.name}: {torn} that nobody was told of"
         yield Finding("jsonl_parse", "warning", said, stream.id, where, mend, "torn")
     if stream.task is None or log is None:
         said = f"{stream.path.name} has no whole event"
@@ -267,7 +269,8 @@ def _lifecycle(board: Path, seen: Seen) -> Iterator[Finding]:
         if off <= LIFECYCLE_NAMED_MAX:
             yield Finding(check, "warning", said, task_id, where, mend, "lifecycle")
     if off > LIFECYCLE_NAMED_MAX:  # A pull of a hundred tasks is one stale list, and not a hundred things to read.
-        said = f"{off - LIFECYCLE_NAMED_MAX} more lifecycle events are not in _lifecycle.jsonl as the logs have them"
+        more = how_many(off - LIFECYCLE_NAMED_MAX, "more lifecycle event is", "more lifecycle events are")
+        said = f"{more} not in _lifecycle.jsonl as the logs have them"
         yield Finding(check, "warning", said, None, where, mend, "lifecycle")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from lattice.core.codec import BadLine, parse
 from lattice.core.ids import is_id
 from lattice.core.integrity import Finding
+from lattice.core.text import how_many
 from lattice.store.files import doctor_resources
 from lattice.store.files.doctor import DRAFT, Seen, files_in, names_in
 
@@ -84,7 +85,7 @@ def _payload(board: Path, meta: dict[str, Any], task_id: str) -> Iterator[Findin
         return
     expected = payload.get("size_bytes")
     if isinstance(expected, int) and size != expected:
-        said = f"The file of artifact {meta.get('id')} has {size} bytes; {expected} were attached"
+        said = f"The file of artifact {meta.get('id')} has {how_many(size, 'byte')}; {expected} were attached"
         yield Finding("artifact_changed", "warning", said, task_id, where, hint=_FROM_GIT)
 
 
@@ -106,7 +107,7 @@ def _json(board: Path, path: Path) -> Iterator[Finding]:
 def _torn_ends(board: Path) -> Iterator[Finding]:
     for path in files_in(board / "events" / "torn"):
         where = f"events/torn/{path.name}"
-        said = f"{where} is a torn end of a log: {path.lstat().st_size} bytes that nobody was told of"
+        said = f"{where} is a torn end of a log: {how_many(path.lstat().st_size, 'byte')} that nobody was told of"
         yield Finding("torn_tail", "warning", said, path.name.partition(".")[0], where, "move it away", "aside")
 
 

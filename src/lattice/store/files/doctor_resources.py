@@ -12,6 +12,7 @@ from typing import Any
 from lattice.core.codec import BadLine, parse
 from lattice.core.integrity import Finding
 from lattice.core.resource import Resource
+from lattice.core.text import how_many
 from lattice.errors import LogDamaged, StorageError
 from lattice.store.files import disk
 from lattice.store.files.log import Log
@@ -49,7 +50,8 @@ def look(board: Path) -> Iterator[Finding]:
 
 def _torn(log: Log | None, resource_id: str, where: str) -> Iterator[Finding]:
     if log is not None and log.torn:
-        said = f"Truncated final line in {resource_id}.jsonl: {log.size - log.end} bytes that nobody was told of"
+        torn = how_many(log.size - log.end, "byte")
+        said = f"Truncated final line in {resource_id}.jsonl: {torn} that nobody was told of"
         mend = "move the torn end to events/torn/, as the next writer would"
         yield Finding("jsonl_parse", "warning", said, None, where, mend, "torn_resource")
 

@@ -21,6 +21,7 @@ from lattice.commands.board import Board, read_config
 from lattice.core.reviews.merge import merge
 from lattice.core.reviews.model import TEXT_CHARS_MAX, Absent, Review, Said, to_json
 from lattice.core.reviews.report import to_markdown
+from lattice.core.text import how_many
 from lattice.errors import Fenced, LatticeError, RunFailed
 from lattice.ledger import Signature
 from lattice.store.files import disk
@@ -141,7 +142,7 @@ class Conductor:
             for name, found in members
             if name in took_part and found.prompt_file
         )
-        print(f"second round: {len(again)} of them judge {len(first.findings)} findings", flush=True)
+        print(f"second round: {len(again)} of them judge {how_many(len(first.findings), 'finding')}", flush=True)
         judged, silent = self._play(again, "-second")
         if not judged:
             return first.replace(absent=(*first.absent, *silent))

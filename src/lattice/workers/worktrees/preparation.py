@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from lattice.core.text import how_many
 from lattice.errors import RunSetupError
 from lattice.workers.worktrees import cache, copying
 from lattice.workers.worktrees.preparation_spec import Preparation
@@ -36,7 +37,7 @@ def prepare(
     with open(os.open(log, flags, 0o600), "wb", buffering=0) as output:
         if wanted.copy:
             copied = copying.copy(top, tree, wanted.copy)
-            count = f"{len(copied)} file{'' if len(copied) == 1 else 's'}"
+            count = how_many(len(copied), "file")
             none = "" if copied else ": there is none, or the commit has it itself"
             output.write(f"lattice: copied {count} of {' '.join(wanted.copy)}{none}\n".encode())
         if wanted.commands:

@@ -125,7 +125,7 @@ def test_what_eslint_prints_is_a_review_by_eslint() -> None:
         ] == [(one.severity, one.category, one.line) for one in findings(reading)]  # fmt: skip
         assert {"web/app.js"} == {one.file for one in findings(reading)}
         assert ("eslint", "failed") == (reading.review.checks[0].name, reading.review.checks[0].status)
-        assert ("1 findings are suppressed at their source, and were left out",) == reading.remarks
+        assert ("1 finding is suppressed at its source, and was left out",) == reading.remarks
     warned = [{"filePath": "a.js", "messages": rows[1:2]}]
     assert "ready" == reader.read(as_bytes(warned)).review.verdict
 
@@ -206,7 +206,7 @@ def test_results_that_say_that_nothing_is_wrong_or_are_suppressed_are_no_finding
         )
     )
     assert ["d", "e"] == [one.title for one in findings(reading)]
-    assert ("1 findings are suppressed at their source, and were left out",) == reading.remarks
+    assert ("1 finding is suppressed at its source, and was left out",) == reading.remarks
 
 
 @pytest.mark.parametrize("name", ["numbered.md", "ticked.md"])

@@ -34,7 +34,7 @@ def test_a_clean_diff_is_ready(review: Review) -> None:
     assert ("ready", [], "LAT-1", "main") == tuple(document[key] for key in ("verdict", "findings", "task", "branch"))
     assert {"not_run"} == {check["status"] for check in document["checks"]}
     assert "**Ready.**" in document["markdown"]
-    assert "checking 1 files" in document["log"]
+    assert "checking 1 file\n" in document["log"]
     assert "" == document["dirt"]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from lattice.core.codec import BadLine, parse, parse_value
 from lattice.core.reviews.formats.account import Account
 from lattice.core.reviews.model import NOT_READY, READY, Check, Finding, Review, Reviewer, by_one
+from lattice.core.text import how_many
 from lattice.errors import ValidationError
 
 _SYNTAX = ("invalid-syntax", "syntax", "E999")
@@ -56,10 +57,11 @@ def by_tool(name: str, findings: Sequence[Finding], account: Account, by: Review
     """The review that a tool gives."""
     reviewer = by.replace(name=by.name or name, kind=by.kind or "tool")
     is_off = any(one.severity in ("blocker", "important") for one in findings)
-    told = f"{len(findings)} findings" if len(findings) != 1 else "1 finding"
+    told = how_many(len(findings), "finding")
     if suppressed:
         told += f"; {suppressed} suppressed at their source and left out"
-        account.remark(f"{suppressed} findings are suppressed at their source, and were left out")
+        one, many = "finding is suppressed at its source, and was", "findings are suppressed at their source, and were"
+        account.remark(f"{how_many(suppressed, one, many)} left out")
     return Review(
         reviewers=(reviewer,),
         findings=by_one(reviewer, account.findings(findings)),

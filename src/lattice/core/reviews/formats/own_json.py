@@ -7,6 +7,7 @@ from lattice.core.reviews.formats.account import Account
 from lattice.core.reviews.formats.linters import json_of
 from lattice.core.reviews.model import PLACES_MAX, Finding, MergedFinding, Report, Review, Reviewer, parse_review
 from lattice.core.reviews.schema import SCHEMA
+from lattice.core.text import how_many
 from lattice.errors import ValidationError
 
 
@@ -27,7 +28,8 @@ def read(data: bytes, account: Account, by: Reviewer) -> Review:
     said = shape["reviewer"] if isinstance(shape.get("reviewer"), str) else ""
     review = parse_review(shape, by.replace(name=by.name or said or "report"))
     if len(shape["findings"]) > len(review.findings):
-        account.remark(f"{len(shape['findings']) - len(review.findings)} findings were left out")
+        less = len(shape["findings"]) - len(review.findings)
+        account.remark(f"{how_many(less, 'finding was', 'findings were')} left out")
     if (by.name or by.model) and len(review.reviewers) == 1:
         review = _renamed(review, by)
     return review.replace(findings=tuple(_placed_merged(one, account) for one in review.findings))

@@ -9,6 +9,7 @@ from typing import Literal
 from lattice.core.record import Record
 from lattice.core.reviews.merge import grouped
 from lattice.core.reviews.model import Check, Finding, MergedFinding, Report, Reviewer
+from lattice.core.text import how_many
 
 Severity = Literal["blocker", "important", "potential", "nit"]
 Confidence = Literal["confirmed", "likely"]
@@ -58,7 +59,8 @@ def capped(findings: Iterable[Finding], limit: int = FINDINGS_PER_CATEGORY_MAX) 
     for category, rest in left_out.items():
         kept.append(
             rest[0].replace(  # In order, so the worst of those left out.
-                title=f"{len(rest)} more findings of this category were left out",
+                title=how_many(len(rest), "more finding of this category was", "more findings of this category were")
+                + " left out",
                 detail=f"The report names the first {limit} of category {category}.",
                 file=None,
                 line=None,

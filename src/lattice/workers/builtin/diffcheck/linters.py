@@ -9,6 +9,7 @@ from typing import Any
 
 from lattice.core.markup import visible
 from lattice.core.reviews.model import Check, Finding
+from lattice.core.text import how_many
 from lattice.workers.builtin.diffcheck.findings import ToolResult, finding
 from lattice.workers.builtin.diffcheck.process import Outcome
 from lattice.workers.builtin.diffcheck.settings import mypy_names_files
@@ -32,7 +33,7 @@ def run_ruff(project: Project, limit_s: float) -> ToolResult:
         if rows is None or outcome.exit_status not in (0, 1):
             return broke_down(check, outcome)
         findings = tuple(_ruff_findings(project, rows))
-        return ToolResult(check.replace(detail=f"{len(findings)} findings"), findings)
+        return ToolResult(check.replace(detail=how_many(len(findings), "finding")), findings)
 
     return run_tool(project, "ruff", [*argv, *or_everything(files)], limit_s, read)
 
@@ -86,7 +87,7 @@ def run_mypy(project: Project, limit_s: float) -> ToolResult:
         if outcome.exit_status != 0 and not errors:
             return broke_down(check, outcome)
         findings = tuple(_mypy_findings(project, errors, sees_dependencies=tool.is_projects_own))
-        detail = f"{len(errors)} errors, {len(findings)} of them about changed files"
+        detail = f"{how_many(len(errors), 'error')}, {len(findings)} of them about changed files"
         return ToolResult(check.replace(detail=detail), findings)
 
     return run_tool(project, "mypy", argv, limit_s, read)

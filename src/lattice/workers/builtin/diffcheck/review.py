@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lattice.core.record import Record
 from lattice.core.reviews.model import NOT_READY, READY, SEVERITIES, Check, Finding, MergedFinding, Review
+from lattice.core.text import how_many
 from lattice.errors import GitError, UsageError
 from lattice.workers.builtin.diffcheck import linters, suites
 from lattice.workers.builtin.diffcheck.changes import Change, read_changes
@@ -106,11 +107,11 @@ def make_review(
     findings += changed_settings(read_settings(files_before)[0], settings)
     changes = tuple(one for one in read_changes(git, base, commit) if not settings.excludes(one.path))
     all_paths = _paths(git, commit)
-    say(f"checking {len(changes)} files")
+    say(f"checking {how_many(len(changes), 'file')}")
     literals: set[str] = set()
     findings += _rule_findings(git, changes, literals)
     findings += check_tests(changes, all_paths)
-    say(f"rules: {len(findings)} findings")
+    say(f"rules: {how_many(len(findings), 'finding')}")
     checks = []
     with tempfile.TemporaryDirectory(prefix="diffcheck-", ignore_cleanup_errors=True) as scratch:
         project = Project(
@@ -157,7 +158,7 @@ def _summary(file_count: int, findings: Sequence[MergedFinding], checks: Sequenc
         if hold
         else "No rule and no tool found a reason to hold this commit; whether it does the right thing is for a reader."
     )
-    return f"{file_count} files changed: {said}; {ran} of {len(checks)} tools ran. {advice}"
+    return f"{how_many(file_count, 'file')} changed: {said}; {ran} of {len(checks)} tools ran. {advice}"
 
 
 def _named(finding: Finding) -> str:
@@ -221,4 +222,4 @@ def _progress(result: ToolResult) -> str:
     check = result.check
     if check.status in ("not_run", "timed_out"):
         return f"{check.name}: {check.status.replace('_', ' ')} ({check.detail})"
-    return f"{check.name}: {len(result.findings)} findings"
+    return f"{check.name}: {how_many(len(result.findings), 'finding')}"
