@@ -78,15 +78,25 @@ def plan(board: Board, request: Request, environ: Mapping[str, str]) -> Plan:
     """Check that the run can work. Raises what is wrong, and writes nothing."""
     repo = Repository.around(board.root)
     definition = catalogue.find(request.worker, repo.top if repo else board.root)
-    return plan_of(board, definition, request, environ)
+    return _planned(board, repo, definition, request, environ, None)
 
 
 def plan_of(
     board: Board, definition: Definition, request: Request, environ: Mapping[str, str], parent: str | None = None
 ) -> Plan:
     """As `plan`, of a definition that is at hand; `parent` is the run of the team that the new one belongs to."""
+    return _planned(board, Repository.around(board.root), definition, request, environ, parent)
+
+
+def _planned(
+    board: Board,
+    repo: Repository | None,
+    definition: Definition,
+    request: Request,
+    environ: Mapping[str, str],
+    parent: str | None,
+) -> Plan:
     task = board.store.task(board.resolve(request.task))
-    repo = Repository.around(board.root)
     top = repo.top if repo else board.root
     session = _session(board, definition, task, request.resume)
     definition = session.definition if session is not None else definition

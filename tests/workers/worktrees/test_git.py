@@ -150,15 +150,25 @@ def test_merge_base_and_parent(top: Path) -> None:
 def test_the_default_branch_is_the_remotes_else_configured_else_main_else_master(top: Path, tmp_path: Path) -> None:
     repo = Repository.discover(top)
     run_git(top, "branch", "-m", "odd")
-    assert repo.default_branch() is None
+    assert repo.default_head() is None
     run_git(top, "branch", "master")
-    assert "master" == repo.default_branch()
+    master = commit(top, "on odd alone")
+    assert repo.parent(master) == repo.default_head()
     run_git(top, "branch", "main")
-    assert "main" == repo.default_branch()
+    odd = commit(top, "on odd alone, too")
+    assert master == repo.default_head()
     run_git(top, "config", "init.defaultBranch", "odd")
-    assert "odd" == repo.default_branch()
+    assert odd == repo.default_head()
     run_git(tmp_path, "clone", "-q", str(top), "clone")
-    assert "origin/odd" == Repository.discover(tmp_path / "clone").default_branch()
+    run_git(tmp_path / "clone", "reset", "-q", "--hard", "HEAD^")
+    assert odd == Repository.discover(tmp_path / "clone").default_head()
+
+
+def test_a_checkout_whose_path_holds_a_newline_is_found(tmp_path: Path) -> None:
+    odd = tmp_path / "two\nlines"
+    odd.mkdir()
+    run_git(odd, "init", "-q", ".")
+    assert (odd, odd / ".git") == (Repository.discover(odd).top, Repository.discover(odd).common_dir)
 
 
 def test_the_empty_tree_is_a_base_for_a_root_commit(top: Path) -> None:

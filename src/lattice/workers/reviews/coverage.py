@@ -22,8 +22,8 @@ def current_diff(board: Board, task: Task) -> Diff:
     repo = Repository.discover(board.root)
     head = head_of(repo, task)
     base = base_of(repo, head)
-    onto = repo.default_branch()
-    merged = onto is not None and repo.is_ancestor(head, repo.resolve(onto))
+    onto = repo.default_head()
+    merged = onto is not None and repo.is_ancestor(head, onto)
     return Diff(base, head, hunks_between(repo, base, head), task.own_branch, merged)
 
 

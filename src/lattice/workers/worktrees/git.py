@@ -161,9 +161,11 @@ class Repository(Record):
 
         Within a linked worktree, `top` is that worktree's and `common_dir` the shared one.
         """
+        asked = ("--show-toplevel", "--git-common-dir")
         try:
-            top = git(["rev-parse", "--show-toplevel"], cwd=path)
-            common = git(["rev-parse", "--path-format=absolute", "--git-common-dir"], cwd=path)
+            found = git(["rev-parse", "--path-format=absolute", *asked], cwd=path).split("\n")
+            if len(found) != len(asked) + 1:  # A path may hold a newline.
+                found = [_line(git(["rev-parse", "--path-format=absolute", one], cwd=path)) for one in asked]
         except GitError as error:
             if error.details.get("status") is None:
                 raise
@@ -172,7 +174,7 @@ class Repository(Record):
                 hint="run it inside a repository with a working tree (`git init` makes one)",
                 **error.details,
             ) from error
-        return cls(Path(_line(top)), Path(_line(common)))
+        return cls(Path(found[0]), Path(found[1]))
 
     @classmethod
     def around(cls, path: Path) -> Repository | None:
@@ -205,17 +207,15 @@ class Repository(Record):
         """The first parent of a commit, or None for a root."""
         return self.commit(f"{sha}^1")
 
-    def default_branch(self) -> str | None:
-        """The branch work is measured against: the remote's HEAD, else init.defaultBranch, main, master."""
+    def default_head(self) -> str | None:
+        """The commit of the branch work is measured against: the remote's HEAD, init.defaultBranch, main, master."""
         remote = self._ask(["symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"], none_at=(1, 128))
         configured = self._ask(["config", "--get", "init.defaultBranch"], none_at=(1,))
-        if remote is not None and self.commit(f"refs/remotes/{_line(remote)}^{{commit}}"):
-            return _line(remote)
+        remotes = [f"refs/remotes/{_line(remote)}"] if remote is not None else []
         names = [_line(configured)] if configured is not None else []
-        for name in (*names, "main", "master"):
-            if self.commit(f"refs/heads/{name}^{{commit}}"):
-                return name
-        return None
+        branches = dict.fromkeys(f"refs/heads/{name}" for name in (*names, "main", "master"))
+        found = (self.commit(f"{ref}^{{commit}}") for ref in (*remotes, *branches))
+        return next(filter(None, found), None)
 
     def empty_tree(self) -> str:
         """The name of the tree without entries, in this repository's hash: a base for a root commit's diff."""

@@ -34,9 +34,8 @@ def base_of(repo: Repository, head: str, *, base: str | None = None, against: st
     """
     if base is not None:
         return base if base == repo.empty_tree() else repo.resolve(base)
-    branch = against or repo.default_branch()
-    if branch is not None:
-        meeting = repo.merge_base(head, repo.resolve(branch))
-        if meeting is not None and meeting != head:
-            return meeting
+    onto = repo.resolve(against) if against else repo.default_head()
+    meeting = repo.merge_base(head, onto) if onto is not None and onto != head else None
+    if meeting is not None and meeting != head:
+        return meeting
     return repo.parent(head) or repo.empty_tree()
