@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 import os
 import pty
 import re
@@ -19,7 +20,8 @@ import pytest
 from lattice.cli.render import Terminal, width
 from lattice.cli.screen import _keys
 from lattice.cli.worker_top import Top
-from tests.workers.conftest import Bench, eventually
+from lattice.commands.tasks import CreateTask
+from tests.workers.conftest import ANN, Bench, eventually
 from tests.workers.conftest import bench as bench  # noqa: PLC0414  # a fixture is shared by its name
 
 WAIT_S = 60.0
@@ -231,6 +233,20 @@ def test_no_line_is_wider_than_the_screen_however_small_it_is(bench: Bench) -> N
             assert len(lines) <= rows
             assert max(map(width, lines)) <= max(columns, 10)
         shown.mode = "list"
+    bench.data("worker", "stop", run.run_id, "--wait")
+
+
+def test_a_task_that_cannot_be_read_is_told_of_and_ends_nothing(bench: Bench) -> None:
+    run = bench.running()
+    CreateTask("Second").run(bench.board, ANN)
+    bench.damage("LAT-2")
+    shown = Top(bench.board)
+    for _ in range(2):
+        shown.look()
+    head, *_ = (STYLE.sub("", line) for line in shown.draw(200, 9, Terminal(columns=200)))
+    assert head.rstrip().endswith("1 run, and 1 task that cannot be read: lattice doctor")
+    answer = json.loads(bench.lattice("worker", "top", "--json").stdout)
+    assert ([run.run_id], 1) == ([one["run_id"] for one in answer["data"]], len(answer["warnings"]))
     bench.data("worker", "stop", run.run_id, "--wait")
 
 

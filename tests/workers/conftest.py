@@ -106,6 +106,13 @@ class Bench:
         """The board, as a process that starts now opens it."""
         return Board(self.repo, read_config(self.repo))
 
+    def damage(self, ref: str) -> None:
+        """Make the log of a task unreadable, and take its snapshot away."""
+        task_id = self.board.resolve(ref)
+        (self.board.folder / "tasks" / f"{task_id}.json").unlink()
+        log = self.board.folder / "events" / f"{task_id}.jsonl"
+        log.write_bytes(b"{" + log.read_bytes())
+
     def commit(self, name: str, text: str) -> str:
         """Commit a file; the commit's hash."""
         (self.repo / name).write_text(text, encoding="utf-8")

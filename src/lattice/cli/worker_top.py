@@ -16,6 +16,7 @@ from lattice.cli.worker_views import listed_data, listing, page, places_of, step
 from lattice.commands.board import Board
 from lattice.core.text import how_many
 from lattice.errors import LatticeError, NotFound, UsageError
+from lattice.store.protocol import Unread
 from lattice.workers import agent_runs, control, costs, liveness, overview
 from lattice.workers.processes import usage
 from lattice.workers.processes.usage import Usage
@@ -44,6 +45,7 @@ class WorkerTop(Command):
                 data=lambda: [listed_data(run, top.used.get(run.run_id), top.places) for run in top.runs],
                 text=lambda _: "",
                 quiet="\n".join(run.run_id for run in top.runs),
+                warnings=context.board.left_out(top.unread),
             )
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise UsageError("worker top needs a terminal.", hint="lattice worker ps, or lattice worker top --json")
@@ -64,6 +66,7 @@ class Top:
     def __init__(self, board: Board) -> None:
         self.board = board
         self.runs: list[RunView] = []
+        self.unread: Unread = {}
         self.used: dict[str, Usage] = {}
         self.places: Mapping[str, int] = {}
         self.mode = "list"  # list, show, logs, confirm
@@ -74,7 +77,8 @@ class Top:
     def look(self) -> None:
         """Take in what runs now."""
         liveness.refresh_all(self.board)
-        self.runs = overview.families(overview.active(self.board))
+        self.unread = {}
+        self.runs = overview.families(overview.active(self.board, self.unread))
         self.places = places_of(self.board, self.runs)
         self._before, self.used = self.used, usage.look(run.run_id for run in self.runs)
         ids = [run.run_id for run in self.runs]
@@ -106,6 +110,8 @@ class Top:
             lines = [fitted(each, columns) for each in body[: rows - 1]]
             return [*lines, _inverse("q back", columns)]
         count = how_many(len(self.runs), "run")
+        if self.unread:
+            count += f", and {how_many(len(self.unread), 'task')} that cannot be read: lattice doctor"
         head = fitted(f"lattice worker top   {line(self.board.root.name)}   {count}", columns)
         lines = [head, *self._rows(columns, terminal)]
         last = f"Stop {self.selected}? y/n" if self.mode == "confirm" else self.message or HELP

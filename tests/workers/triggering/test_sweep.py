@@ -74,6 +74,17 @@ def test_a_sweep_starts_what_is_due_up_to_its_limit_and_each_once(bench: Bench) 
     assert {"succeeded"} == states
 
 
+def test_a_log_that_cannot_be_read_is_named_and_keeps_no_other_task_from_its_sweep(bench: Bench) -> None:
+    tasks(bench, 3)
+    define(bench)
+    bench.damage("LAT-2")
+    swept = sweep(bench, fine=1)
+    assert ["LAT-1", "LAT-3"] == on(swept["started"])
+    [problem] = swept["problems"]
+    assert problem.startswith("LAT-2 is left out, as its log cannot be read: ")
+    finish(bench)
+
+
 def test_the_condition_asks_for_evidence_and_age(bench: Bench) -> None:
     tasks(bench, 3)
     define(bench, sweep={"when": "missing:review updated:<1d -tag:wip"})

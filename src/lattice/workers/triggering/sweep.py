@@ -17,6 +17,7 @@ from lattice.core.record import Record
 from lattice.core.summary import Summary
 from lattice.errors import LatticeError, LockTimeout, ValidationError
 from lattice.store.files.locks import locked
+from lattice.store.protocol import Unread
 from lattice.workers import liveness
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.definition import Definition
@@ -140,8 +141,10 @@ class _Worker:
                 left -= self._start(row, occasion_of(asked))
 
     def _fitting(self, occasion: Occasion) -> Iterator[tuple[Summary, Considered]]:
-        with self._board.store.view() as view:
+        unread: Unread = {}
+        with self._board.store.view(unread=unread) as view:
             rows = sorted(view.rows(), key=lambda row: (row.updated_at, row.id))
+        self._problems += [said for said in self._board.left_out(unread) if said not in self._problems]
         for row in rows:
             found = Consideration(self._board, self._checkout, self._definition, row, self._environ).first(occasion)
             against = [reason for reason in found.reasons if reason.kind != "not_trusted"]
