@@ -175,7 +175,7 @@ def test_an_output_has_to_fit_its_schema_as_it_was_when_the_run_was_requested(be
     owed = {"review": {"path": "review.json", "required": True, "schema": "review.schema.json"}}
     good = bench.ended('echo \'{"findings": []}\' > "$LATTICE_OUTPUT_DIR/review.json"', outputs=owed)
     assert ("succeeded", 1) == (good.state, len(good.artifact_ids))
-    for bad, said in (('{"findings": 1}', "$.findings: must be array"), ("none", "not JSON")):
+    for bad, said in (('{"findings": 1}', "$.findings: must be array"), ("none", "it is not JSON")):
         seen = bench.ended(f"echo '{bad}' > \"$LATTICE_OUTPUT_DIR/review.json\"", outputs=owed)
         assert ("failed", {"kind": "verdict", "missing": ["review"]}) == (seen.state, seen.cause)
         assert f"review (not valid: {said}" in (seen.error or "")

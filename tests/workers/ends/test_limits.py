@@ -77,6 +77,24 @@ def test_the_limit_after_the_result_counts_from_its_appearance(tmp_path: Path) -
     assert Lingered(5.0) == case.after(0.1)
 
 
+def test_a_log_is_looked_at_before_it_is_full_and_once_a_second_where_it_does_not_grow(tmp_path: Path) -> None:
+    case = Case(tmp_path, SPEC.replace(timeout_s=3600.0, log_limit_bytes=1000))
+    case.clock.now += 5.0  # the worktree is made
+    case.limits.engine_begins()
+    assert pytest.approx(0.01, abs=0.002) == case.limits.patience_s()  # What begins with a flood shows at once.
+    assert case.after(0.1) is None
+    assert pytest.approx(0.1, abs=0.002) == case.limits.patience_s()
+    assert case.after(10.0) is None
+    assert pytest.approx(1.0, abs=0.002) == case.limits.patience_s()
+    case.log.write_bytes(b"x" * 800)
+    assert case.after(1.0) is None
+    assert pytest.approx(0.125, abs=0.002) == case.limits.patience_s()  # 200 bytes are left, at 800 in a second
+    assert case.after(1.0) is None
+    assert pytest.approx(1.0, abs=0.002) == case.limits.patience_s()
+    case.log.write_bytes(b"x" * 1001)
+    assert LogFull(1000) == case.after(1.0)
+
+
 def test_a_log_that_is_too_long_is_a_limit_of_its_own(tmp_path: Path) -> None:
     case = Case(tmp_path, SPEC.replace(log_limit_bytes=3))
     case.log.write_bytes(b"123")

@@ -13,7 +13,7 @@ import pytest
 
 from lattice.workers.processes import marks
 from lattice.workers.processes.marks import RUN_MARK, kill_marked, marked
-from tests.workers.conftest import is_alive
+from tests.workers.conftest import eventually, is_alive
 from tests.workers.processes.conftest import NESTED, SOURCE, Started, wait_until_ended
 
 
@@ -89,6 +89,8 @@ def test_a_process_without_an_environment_or_a_program_is_not_between_programs()
     zombie = subprocess.Popen(["/bin/true"])
     try:
         os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+        # Popen is back as soon as the old program is gone, which may be before the new one's words are there.
+        eventually(lambda: not marks._is_between_programs(bare.pid))
         assert [False, False] == [marks._is_between_programs(pid) for pid in (bare.pid, zombie.pid)]
     finally:
         bare.kill()

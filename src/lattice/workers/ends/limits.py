@@ -4,6 +4,8 @@ The clock is CLOCK_BOOTTIME: nobody sets it, and it goes on while the machine sl
 change is never compared with it: that is of the wall clock, which steps, and anybody's to set.
 Nothing tells when a file grows or appears without waking for each line of it, so both are looked at
 once a second; a poll of a second also notices soon after a sleep of the machine that a limit has passed.
+An engine that has just begun is looked at sooner, and so is a log that will be full within that second: a
+disk takes some hundred megabytes in one.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from lattice.workers.runs import RunFolder
 from lattice.workers.spec import RunSpec
 
 LOOK_S = 1.0
+SOON_S = 0.01
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -45,6 +48,9 @@ class Limits:
         self._clock = clock
         self._said = (0, 0)
         self._grew_at = self.started_at
+        self._began_at = self.started_at
+        self._size, self._sized_at = 0, self.started_at
+        self._full_in_s = float("inf")
         self._result_at: float | None = None
         shortest = min(limit for limit in (spec.idle_timeout_s, spec.after_result_s, LOOK_S * 4) if limit is not None)
         self._look_s = min(LOOK_S, max(0.01, shortest / 4))
@@ -58,7 +64,7 @@ class Limits:
 
     def engine_begins(self) -> None:
         """Silence counts from now on."""
-        self._grew_at = self._clock()
+        self._grew_at = self._began_at = self._clock()
 
     def engine_ended(self) -> None:
         """Note what was written since the last look, and when it was over."""
@@ -67,7 +73,9 @@ class Limits:
 
     def patience_s(self) -> float:
         """How long nobody needs to look."""
-        return max(0.0, min(self._deadline - self._clock(), self._look_s)) + 0.001
+        now = self._clock()
+        soon_s = max(SOON_S, min(now - self._began_at, self._full_in_s / 2))
+        return max(0.0, min(self._deadline - now, self._look_s, soon_s)) + 0.001
 
     def passed(self) -> Ending | None:
         """The first limit that has passed."""
@@ -79,7 +87,12 @@ class Limits:
     def log_full(self) -> LogFull | None:
         """Whether too much was written, of an agent's stream and errors together."""
         size = _size(self._folder.output_log) + (_size(self._folder.stream) if self._spec.agent else 0)
-        return LogFull(self._spec.log_limit_bytes) if size > self._spec.log_limit_bytes else None
+        limit, now = self._spec.log_limit_bytes, self._clock()
+        grew, took_s = size - self._size, now - self._sized_at
+        if took_s > 0:
+            self._full_in_s = (limit - size) * took_s / grew if grew > 0 else float("inf")
+            self._size, self._sized_at = size, now
+        return LogFull(limit) if size > limit else None
 
     def _silent(self, now: float) -> Ending | None:
         said = _size(self._folder.output_log), _size(self._folder.stream) if self._spec.agent else 0
