@@ -113,16 +113,17 @@ def read(stream: Stream, since: str | None = None, having: str | None = None) ->
     if data is None:
         return None
     # Text may hold the name of a type as well: such a log is read for nothing.
-    if having is not None and having.encode() not in data:
-        return None
-    if since is not None and _is_older(data, since.encode()):
+    needless = (having is not None and having.encode() not in data) or (
+        since is not None and _is_older(data, since.encode())
+    )
+    if needless and _is_as_written(stream, data):
         return None
     try:
         log = read_log(data, stream.file, stream.id)
         if log.torn or not data:  # Whether more was acknowledged, the snapshot knows.
             cached = snapshot.read(stream.snapshot_file)
             log = read_log(data, stream.file, stream.id, acknowledged=cached.log_size if cached else 0)
-        return stream.replace(data=data, log=log, task=_replayed(log))
+        return None if needless else stream.replace(data=data, log=log, task=_replayed(log))
     except (LogDamaged, ValidationError) as damage:
         return stream.replace(data=data, damage=damage)
 
@@ -184,6 +185,12 @@ def _told(data: bytes) -> Iterator[Told]:
             short_id = shape["data"].get("short_id") if kind in _NAMING else None
             yield Told(shape["id"], kind, short_id, line + b"\n")
         at = data.find(_TYPE, start + len(line))
+
+
+def _is_as_written(stream: Stream, data: bytes) -> bool:
+    # Damage may have hit the very word or time by which a log is passed over: only the sum of all of it tells.
+    text = snapshot.read_text(stream.snapshot_file)
+    return text is not None and text.is_of(data)
 
 
 def _is_older(data: bytes, since: bytes) -> bool:
