@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lattice.commands.board import Board
-from lattice.core.ids import is_id
 from lattice.core.record import Record
 from lattice.core.run_events import ProcessStopRequested
 from lattice.core.task import Task
@@ -26,20 +25,18 @@ from lattice.workers.overview import find
 from lattice.workers.queueing.queue import take_out
 from lattice.workers.reconcile import mend
 from lattice.workers.run_view import RunView
-from lattice.workers.runs import RunFolder, abandoned_drafts, all_runs, open_runs
+from lattice.workers.runs import RunFolder, abandoned_drafts, all_runs
+from lattice.workers.strays import DRAFT_AGE_S, stray_worktrees
 from lattice.workers.worktrees import branches, cache, worktree
 from lattice.workers.worktrees.git import Repository
 from lattice.workers.worktrees.salvage import salvage
-from lattice.workers.worktrees.worktree_root import caches_of, worktrees_of
+from lattice.workers.worktrees.worktree_root import caches_of
 
 MEND_S = 120.0
 """How long somebody else may take to finish a dead run before a waiting command says so."""
 
 LOOK_S = 0.5
 """How often somebody who waits for an external run, or one in the queue, looks."""
-
-DRAFT_AGE_S = 60.0
-"""How old the folder of a starter that never named its run must be before it counts as abandoned."""
 
 BY_GC = "lattice worker gc"
 
@@ -195,23 +192,6 @@ def _prune_caches(board: Board, environ: Mapping[str, str], problems: list[str])
         problems.append(f"the cache: {why}")
         return ()
     return tuple(str(path) for path in gone)
-
-
-def stray_worktrees(board: Board, repo: Repository, environ: Mapping[str, str]) -> list[Path]:
-    """Worktrees of this board, on disk or in git's list, whose run is not alive."""
-    try:
-        root = worktrees_of(board, environ)
-    except ValidationError:
-        return []  # There is no safe root, so nothing of ours is in it.
-    here = [path for path in root.iterdir() if is_id("run", path.name)]
-    listed = [path for path in worktree.registered(repo) if path.parent == root]
-    strays = dict.fromkeys(sorted([*here, *listed]))
-    if not strays:
-        return []
-    # A run that goes on with the session of another works where that one did.
-    alive = [folder.spec() for folder in open_runs(board.folder) if folder.alive()]
-    taken = {spec.worktree for spec in alive if spec is not None}
-    return [path for path in strays if str(path) not in taken and not RunFolder(board.folder, path.name).alive()]
 
 
 def _clear(board: Board, repo: Repository, path: Path) -> None:

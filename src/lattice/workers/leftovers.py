@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from lattice.commands.board import Board
 from lattice.core.integrity import Card, Finding
 from lattice.errors import LatticeError
-from lattice.workers import liveness
-from lattice.workers.control import DRAFT_AGE_S, stray_worktrees
 from lattice.workers.runs import abandoned_drafts, all_runs, open_runs
+from lattice.workers.strays import DRAFT_AGE_S, stray_worktrees
 from lattice.workers.worktrees.git import Repository
 
 MEND = "clear it away, as lattice worker gc does; changes in a worktree are kept under refs/lattice/salvage/ first"
@@ -29,9 +28,12 @@ def find(board: Board, tasks: Mapping[str, Card], environ: Mapping[str, str]) ->
         if not folder.exists():
             said = f"Run {folder.run_id} is marked as open, and its folder is gone"
             yield _leftover(said, f"runs/open/{folder.run_id}")
-    for task in tasks.values():
-        for run in task.active_processes:
-            if run.run_id not in seen and liveness.is_dead(board, run):
+    shown = [(task, run) for task in tasks.values() for run in task.active_processes if run.run_id not in seen]
+    if shown:
+        from lattice.workers import liveness  # a board without a run does without
+
+        for task, run in shown:
+            if liveness.is_dead(board, run):
                 said = f"{task.name} shows run {run.run_id} of {run.process_type} as {run.state}, and it is dead"
                 yield _leftover(said, None, task.id)
     for draft in abandoned_drafts(board.folder, DRAFT_AGE_S, time.time()):

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import closing
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -25,14 +26,17 @@ from lattice.errors import LockTimeout, LogDamaged, StorageError
 from lattice.store.files import disk, scan, snapshot, twice
 from lattice.store.files.locks import locked
 from lattice.store.files.numbers import short_ids_of
-from lattice.store.files.parallel import in_parts
-from lattice.store.files.scan import Kept, Place, Stream
+from lattice.store.files.parallel import each_part
+from lattice.store.files.scan import Place, Stream
 
 DRAFT = re.compile(r"\..*\.[0-9]+\.tmp\Z")
 """What `disk.replace` calls its drafts."""
 
 LIFECYCLE_NAMED_MAX = 3
 """How many events that `_lifecycle.jsonl` has wrong are named; the others are counted. All have the same mend."""
+
+OWN_PART = 0.8
+"""How much of the logs is left to this process, which has more to look at than they."""
 
 WRITER_WAIT_S = 1.0
 """A writer is between its event and its snapshot for some tenths of a millisecond."""
@@ -52,10 +56,13 @@ class Seen(Record):
     findings: tuple[Finding, ...]
 
 
-def look(board: Path) -> Seen:
-    """Read every log once."""
+def look(board: Path, meanwhile: Callable[[], None]) -> Seen:
+    """Read every log once. `meanwhile` is called while other processes are still at it."""
     places = scan.places(board)
-    parts = in_parts(partial(_look, board), places)
+    with closing(each_part(partial(_look, board), places, OWN_PART)) as answers:
+        first = next(answers)
+        meanwhile()
+        parts = [first, *answers]
     lines = {event_id: line for part in parts for event_id, line in part.lifecycle}
     return Seen(
         tasks={task_id: card for part in parts for task_id, card in part.tasks.items()},
@@ -95,12 +102,11 @@ def _look(board: Path, places: Sequence[Place]) -> _Part:
     part, events = _Part({}, set(), [], [], {}, 0, []), 0
     for place in places:
         kept = scan.read_kept(place)
-        if kept is not None and _is_plain(kept):
-            shape = loads(kept.snapshot)
-            attached = [ref["id"] for ref in shape["evidence_refs"] if ref["source_type"] == "artifact"]
+        if kept is not None and _is_plain(kept.data):
+            found, attached = _card(place[0], kept.snapshot)
             events += kept.data.count(b"\n")
             part.lifecycle.extend(kept.lifecycle())
-            part.short_ids.extend((short_id, place[0]) for short_id in kept.short_ids())
+            part.short_ids.extend((short_id, place[0]) for short_id in kept.short_ids(found.short_id))
         else:
             stream = scan.read(Stream(*place))
             if stream is None:
@@ -110,21 +116,30 @@ def _look(board: Path, places: Sequence[Place]) -> _Part:
                 part.damaged.add(stream.id)
             if stream.task is None or stream.log is None:
                 continue
-            shape = to_snapshot(stream.task)
+            found = card(to_snapshot(stream.task))
             attached = [
                 event.body.artifact_id for event in stream.log.events if isinstance(event.body, ArtifactAttached)
             ]
             events += len(stream.log.events)
             part.lifecycle.extend(stream.lifecycle())
             part.short_ids.extend((short_id, stream.id) for short_id in short_ids_of(stream.log.events))
-        part.tasks[place[0]] = card(shape)
+        part.tasks[place[0]] = found
         part.artifacts.update(dict.fromkeys(attached, place[0]))
     return part.replace(events=events)
 
 
-def _is_plain(kept: Kept) -> bool:
+def _is_plain(log: bytes) -> bool:
     # A comment that is changed or taken back has to be there: that, the snapshot does not know.
-    return b'"comment_edited"' not in kept.data and b'"comment_deleted"' not in kept.data
+    return b'"comment_edited"' not in log and b'"comment_deleted"' not in log
+
+
+def _card(task_id: str, text: snapshot.Text) -> tuple[Card, list[str]]:
+    """What the doctor keeps of a task, and the artifacts that are attached to it."""
+    plain = text.members(b"active_processes", b"evidence_refs", b"relationships_out", b"short_id", b"status")
+    if plain is not None and plain[:3] == [b"[]"] * 3:
+        return Card(task_id, loads(plain[3]), loads(plain[4]), (), ()), []
+    shape = loads(text.data)
+    return card(shape), [ref["id"] for ref in shape["evidence_refs"] if ref["source_type"] == "artifact"]
 
 
 def _twice(board: Path, places: Sequence[Place]) -> Iterator[Finding]:
@@ -215,7 +230,7 @@ def _comments(stream: Stream, events: list[Event], where: str) -> Iterator[Findi
 
 
 def caches(board: Path, seen: Seen) -> Iterator[Finding]:
-    """`_lifecycle.jsonl`, `ids.json`, the index, and snapshots of logs that are not there."""
+    """`_lifecycle.jsonl`, `ids.json`, and snapshots of logs that are not there."""
     yield from _lifecycle(board, seen)
     yield from _ids(board, seen)
     for place in ("tasks", "archive/tasks"):
@@ -229,7 +244,6 @@ def caches(board: Path, seen: Seen) -> Iterator[Finding]:
             hint = f"git log --all -- .lattice/events/{path.stem}.jsonl"
             mend = "move the snapshot away"
             yield Finding("orphan_snapshot", "warning", said, path.stem, where, mend, "aside", hint)
-    yield from _index(board / "index.sqlite")
 
 
 def _lifecycle(board: Path, seen: Seen) -> Iterator[Finding]:
@@ -313,7 +327,9 @@ def _unreadable(where: str, refused: OSError) -> Finding:
     return Finding("unreadable", "error", said, None, where, hint=f"ls -l .lattice/{where}")
 
 
-def _index(path: Path) -> Iterator[Finding]:
+def index(board: Path) -> Iterator[Finding]:
+    """What is wrong with the index."""
+    path = board / "index.sqlite"
     if not path.exists():
         return
     try:
@@ -337,16 +353,15 @@ def _index(path: Path) -> Iterator[Finding]:
 def names_in(folder: Path, but: Set[str] = frozenset()) -> list[str]:
     """The names of the files of a folder, but for these, in order; none where there is no folder."""
     try:
-        with os.scandir(folder) as entries:
-            found = [entry for entry in entries if entry.name not in but]
-            return sorted(entry.name for entry in found if not entry.is_dir(follow_symlinks=False))
+        found = sorted(set(os.listdir(folder)) - but)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    return [name for name in found if os.path.islink(path := os.path.join(folder, name)) or not os.path.isdir(path)]
 
 
-def files_in(folder: Path) -> list[Path]:
-    """The files of a folder, by name; none where there is no folder."""
-    return [folder / name for name in names_in(folder)]
+def files_in(folder: Path, but: Set[str] = frozenset()) -> list[Path]:
+    """The files of a folder, but for those of these names, in order; none where there is no folder."""
+    return [folder / name for name in names_in(folder, but)]
 
 
 def _by_number(short_id: str) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""The doctor's look at the files beside the logs of tasks: artifacts, free text, resources, strays."""
+"""The doctor's look at the files beside the logs of tasks: artifacts, free text, strays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from lattice.core.codec import BadLine, parse
 from lattice.core.ids import is_id
 from lattice.core.integrity import Finding
 from lattice.core.text import how_many
-from lattice.store.files import doctor_resources
 from lattice.store.files.doctor import DRAFT, Seen, files_in, names_in
 
 DRAFT_AGE_S = 3600.0
@@ -21,13 +20,13 @@ _FROM_GIT = "Restore the file from a backup or from git: git log -- .lattice/"
 
 
 def look(board: Path, seen: Seen, now_s: float) -> Iterator[Finding]:
-    """Artifacts, free text, resources; names that do not belong; what dead writers left."""
+    """Artifacts, free text; names that do not belong; what dead writers left."""
     yield from _artifacts(board, seen)
-    known = seen.tasks.keys() | seen.damaged
+    texts = {f"{task_id}.md" for task_id in (*seen.tasks, *seen.damaged)}
     for place in ("plans", "notes", "archive/plans", "archive/notes"):
-        for path in files_in(board / place):
+        for path in files_in(board / place, but=texts):
             where = f"{place}/{path.name}"
-            if path.suffix == ".md" and is_id("task", path.stem) and path.stem not in known:
+            if path.suffix == ".md" and is_id("task", path.stem):
                 said = f"{where} belongs to no task of this board"
                 hint = "Its task may be on another branch; nothing that somebody wrote is removed"
                 yield Finding("orphan_text", "warning", said, path.stem, where, hint=hint)
@@ -39,7 +38,6 @@ def look(board: Path, seen: Seen, now_s: float) -> Iterator[Finding]:
                 where = f"{place}/{name}"
                 said = f"{where!r} is not named as the board's files are, and nobody reads it"
                 yield Finding("malformed_id", "warning", said, None, where, hint="Move it where it belongs")
-    yield from doctor_resources.look(board)
     yield from _torn_ends(board)
 
 

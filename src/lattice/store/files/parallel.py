@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import pairwise
@@ -50,19 +50,29 @@ def in_parts(work: Callable[[Sequence[_T]], _R], items: Sequence[_T]) -> list[_R
     `work` runs in other processes too: what it changes in memory stays there, and its answer must be
     picklable. The first part is done in this process. Raises what `work` raises.
     """
+    return list(each_part(work, items))
+
+
+def each_part(work: Callable[[Sequence[_T]], _R], items: Sequence[_T], own: float = 1.0) -> Generator[_R, None, None]:
+    """As `in_parts`, each answer as it comes.
+
+    `own` is how large this process's part is beside each of the others: smaller than they are, where the caller has
+    something else to do after the first answer.
+    """
     count = max(1, min(_processors(), len(items) // PART_MIN))
     if count == 1 or not _may_fork():
         with without_collection():
-            return [work(_counted(items, len(items)))]
-    bounds = [len(items) * place // count for place in range(count + 1)]
-    parts = [items[start:stop] for start, stop in pairwise(bounds)]
+            yield work(_counted(items, len(items)))
+        return
+    first = int(len(items) * own / (count - 1 + own))
+    others = [first + (len(items) - first) * place // (count - 1) for place in range(count)]
+    parts = [items[start:stop] for start, stop in pairwise((0, *others))]
     children = [_begun(work, part) for part in parts[1:]]
     try:
         with without_collection():
-            return [
-                work(_counted(parts[0], len(items))),
-                *(_answer(child, work, part) for child, part in zip(children, parts[1:], strict=True)),
-            ]
+            yield work(_counted(parts[0], len(items)))
+            for child, part in zip(children, parts[1:], strict=True):
+                yield _answer(child, work, part)
     finally:
         for child in children:
             child.end()

@@ -68,11 +68,11 @@ def places(board: Path) -> list[Place]:
     """Where every task's log and snapshot are, oldest task first."""
     found = []
     for name, archived in PLACES:
-        folder = os.path.join(board, name)
-        for file in _names(f"{folder}/events"):
-            stem, _, ending = file.partition(".")
-            if ending == "jsonl" and is_id("task", stem):
-                found.append((stem, f"{folder}/events/{file}", f"{folder}/tasks/{stem}.json", archived))
+        events, tasks = os.path.join(board, name, "events"), os.path.join(board, name, "tasks")
+        for file in sorted(_names(events)):
+            stem = file[:-6]
+            if file.endswith(".jsonl") and is_id("task", stem):
+                found.append((stem, f"{events}/{file}", f"{tasks}/{stem}.json", archived))
     return sorted(found)
 
 
@@ -133,7 +133,6 @@ class Told(NamedTuple):
 
     id: str
     kind: str
-    short_id: str | None  # as the event gives it
     line: bytes
 
 
@@ -141,22 +140,31 @@ class Kept(Record):
     """A log whose snapshot is what it says, byte for byte, so that it need not be replayed."""
 
     data: bytes
-    snapshot: bytes
+    snapshot: snapshot.Text
     told: list[Told]
 
     def lifecycle(self) -> list[tuple[str, bytes]]:
         """As `Stream.lifecycle`."""
-        return [(told.id, told.line) for told in self.told if told.kind in _LIFECYCLE]
+        return [(event_id, line) for event_id, kind, line in self.told if kind in _LIFECYCLE]
 
-    def short_ids(self) -> list[str]:
-        """As `short_ids_of` the log's events."""
-        return [told.short_id for told in self.told if told.short_id and parse_short_id(told.short_id) == told.short_id]
+    def short_ids(self, current: str | None) -> list[str]:
+        """As `short_ids_of` the log's events, of a task that has `current`."""
+        naming = [line for _, kind, line in self.told if kind in _NAMING]
+        # The only event that gives one gives the one that the task has.
+        given = [current] if len(naming) == 1 else [loads(line)["data"].get("short_id") for line in naming]
+        return [short_id for short_id in given if short_id and parse_short_id(short_id) == short_id]
 
 
 _LIFECYCLE = frozenset(kind.kind for kind in LIFECYCLE)
 _NAMING = ("task_created", "task_short_id_assigned")
 _TYPE = b'"type":"task_'
 _LOOSE = b'"type": '  # It stands in no text: there, quotes have a backslash before them.
+_ID = b',"id":"ev_'
+_END = re.compile(
+    _ID + rb'([0-9A-Z]{26})","prev":(?:null|"ev_[0-9A-Z]{26}"),"schema_version":1,"task_id":"task_[0-9A-Z]{26}",'
+    rb'"ts":"[0-9TZ:.+-]+","type":"([a-z_]+)"\}\n\Z'
+)
+"""How a line ends that this version wrote and that says no more of where it is from: nothing in it is nested."""
 
 
 def read_kept(place: Place) -> Kept | None:
@@ -168,23 +176,24 @@ def read_kept(place: Place) -> Kept | None:
         data = disk.read(place[1], follow=False)
         if data is None or not text.is_of(data) or _LOOSE in data:
             return None
-        told = list(_told(data))
+        told = []
+        at = data.find(_TYPE)
+        while at >= 0:
+            start, stop = data.rfind(b"\n", 0, at) + 1, data.index(b"\n", at) + 1
+            line = data[start:stop]
+            end = _END.match(line, line.rfind(_ID))
+            event_id, kind = ("ev_" + end[1].decode(), end[2].decode()) if end is not None else _named(line)
+            if kind in _LIFECYCLE or kind in _NAMING:
+                told.append(Told(event_id, kind, line))
+            at = data.find(_TYPE, stop)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # Who replays the log names what is off.
-    return Kept.made_of({"data": data, "snapshot": text.data, "told": told})
+    return Kept.made_of({"data": data, "snapshot": text, "told": told})
 
 
-def _told(data: bytes) -> Iterator[Told]:
-    at = data.find(_TYPE)
-    while at >= 0:
-        start, stop = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
-        line = data[start : stop if stop >= 0 else None]
-        shape = loads(line)
-        kind = shape["type"]
-        if kind in _LIFECYCLE or kind in _NAMING:
-            short_id = shape["data"].get("short_id") if kind in _NAMING else None
-            yield Told(shape["id"], kind, short_id, line + b"\n")
-        at = data.find(_TYPE, start + len(line))
+def _named(line: bytes) -> tuple[str, str]:
+    shape = loads(line)
+    return shape["id"], shape["type"]
 
 
 def _is_as_written(stream: Stream, data: bytes) -> bool:
