@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.cli.progress import progress
@@ -14,6 +13,10 @@ from lattice.commands.doctor import Mended, Report
 from lattice.core.integrity import Finding
 from lattice.core.text import how_many
 from lattice.errors import MissingActor, ValidationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SECTIONS = {
     "All JSON files valid": ("json_parse", "unreadable"),

@@ -8,11 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
 
 from lattice.cli.render import cut, span, width, write
 from lattice.core.progress import Progress
 from lattice.errors import StorageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 SILENT_S = 1.0
 """How long an act may take before anything is shown."""

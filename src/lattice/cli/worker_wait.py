@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from typing import Any
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, positive
 from lattice.cli.render import cut, line, span, write
@@ -14,6 +13,10 @@ from lattice.workers import control, overview, run_view
 from lattice.workers.external.lapse import seconds_of
 from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 FOLLOW_S = 0.2  # how often a growing log, or a line of progress, is looked at while the end is waited for
 

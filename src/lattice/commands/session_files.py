@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from lattice.commands.board import Board, read_object
 from lattice.core.codec import BadLine, parse
@@ -23,12 +22,16 @@ from lattice.errors import StorageError, ValidationError
 from lattice.store.files import disk
 from lattice.store.files.locks import locked
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 NAME_CHARS_MAX = 80
 INDEX = "index.json"
 _SERIAL = re.compile(r"(?P<base>.+)-(?P<serial>[1-9][0-9]{0,8})\Z", re.DOTALL)
 _FROM_GIT = "Restore the file from a backup or from git: git log -- .lattice/sessions/"
 
-Session = dict[str, Any]
+Session = dict[str, "Any"]
 """A session's file; what is newer in it is kept."""
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
 
 from lattice.core.config import Config
-from lattice.core.record import Record
+from lattice.core.record import NamedTuple, Record
 from lattice.core.task import ActiveRun
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 ORDERING = {"blocks": False, "depends_on": True, "subtask_of": True}
 """The edges that put tasks in an order, and whether the target comes before the task that holds the edge."""

@@ -7,13 +7,16 @@ log has them, UTC to the second, so that they compare as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from lattice.core.actors import Actor, actor_text, same_actor
 from lattice.core.events import Event, Foreign
 from lattice.core.record import Record
 from lattice.core.text import check_line, check_prose
 from lattice.errors import NotHeld, ResourceHeld, ValidationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 TTL_S = 300
 TTL_S_MAX = 366 * 24 * 3600

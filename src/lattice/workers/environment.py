@@ -34,7 +34,9 @@ DEFAULT_STRIP: tuple[str, ...] = (
     "GIT_INDEX_FILE",
     "GIT_PREFIX",
 )
-"""Markers of an agent or a git command that we may be running inside of."""
+"""Markers of an agent or a git command that we may be running inside of: names, and no patterns."""
+
+_STRIPPED = frozenset(DEFAULT_STRIP)
 
 
 class EnvironmentRules(Record):
@@ -50,11 +52,11 @@ def child_environment(environ: Mapping[str, str], rules: EnvironmentRules, given
 
     Every inherited LATTICE_* goes, kept or not: an outer run's names must not pass for this one's.
     """
-    stripped = (*DEFAULT_STRIP, *rules.strip)
     inherited = {
         name: value
         for name, value in environ.items()
-        if not name.startswith(OWN_PREFIX) and (_any(name, rules.keep) or not _any(name, stripped))
+        if not name.startswith(OWN_PREFIX)
+        and ((name not in _STRIPPED and not _any(name, rules.strip)) or _any(name, rules.keep))
     }
     return {**inherited, **dict(rules.set), **given}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from lattice.commands.board import Board
 from lattice.core.codec import BadLine, parse
@@ -25,6 +24,10 @@ from lattice.store.files import disk
 from lattice.workers import liveness
 from lattice.workers.external.lapse import seconds_of
 from lattice.workers.runs import RunFolder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 ENDS = ("succeeded", "failed", "timed_out", "cancelled", "lost")
 

@@ -13,7 +13,6 @@ from contextlib import closing
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from lattice.core.codec import BadLine, dump, loads, parse
 from lattice.core.events import ArtifactAttached, CommentAdded, CommentDeleted, CommentEdited, Event
@@ -28,6 +27,10 @@ from lattice.store.files.locks import locked
 from lattice.store.files.numbers import short_ids_of
 from lattice.store.files.parallel import each_part
 from lattice.store.files.scan import Place, Stream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 DRAFT = re.compile(r"\..*\.[0-9]+\.tmp\Z")
 """What `disk.replace` calls its drafts."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from lattice.core.codec import BadLine, parse
 from lattice.core.ids import is_id
 from lattice.core.integrity import Finding
 from lattice.core.text import how_many
 from lattice.store.files.doctor import DRAFT, Seen, files_in, names_in
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 DRAFT_AGE_S = 3600.0
 """A draft of `disk.replace` that is older was left by a writer that died."""

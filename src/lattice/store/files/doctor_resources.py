@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from lattice.core.codec import BadLine, parse
 from lattice.core.integrity import Finding
@@ -17,6 +16,10 @@ from lattice.errors import LogDamaged, StorageError
 from lattice.store.files import disk
 from lattice.store.files.log import Log
 from lattice.store.files.resources import FileResources, snapshot_bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 AGAIN = "write it again from the log"
 

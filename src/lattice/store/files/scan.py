@@ -6,12 +6,11 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from lattice.core.codec import loads
 from lattice.core.events import evolve
 from lattice.core.ids import is_id, parse_short_id
-from lattice.core.record import Record
+from lattice.core.record import NamedTuple, Record
 from lattice.core.task import Task
 from lattice.errors import LatticeError, LogDamaged, ValidationError
 from lattice.store.files import disk, snapshot
