@@ -117,7 +117,7 @@ COMMANDS: Mapping[str, Entry] = {
     "worker list": Entry("lattice.cli.worker_definitions", "WorkerList", "List the workers there are", _WORKERS),
     "worker check": Entry("lattice.cli.worker_definitions", "WorkerCheck", "Check that workers could run", _WORKERS),
     "worker doctor": Entry("lattice.cli.worker_doctor", "WorkerDoctor", "Check engines, logins and workers", _WORKERS),
-    "worker run": Entry("lattice.cli.worker", "WorkerRun", "Run a worker on a task", _WORKERS),
+    "worker run": Entry("lattice.cli.worker_run", "WorkerRun", "Run a worker on a task", _WORKERS),
     "worker ps": Entry("lattice.cli.worker_views", "WorkerPs", "List the runs, as they are now", _WORKERS),
     "worker why": Entry("lattice.cli.worker_why", "WorkerWhy", "Show all that a run's verdict hung on", _WORKERS),
     "worker show": Entry("lattice.cli.worker_views", "WorkerShow", "Show a run: its commit, its end and why", _WORKERS),
@@ -131,7 +131,7 @@ COMMANDS: Mapping[str, Entry] = {
     "worker heartbeat": Entry("lattice.cli.worker_external", "WorkerHeartbeat", "Say that your run lives", _WORKERS),
     "worker complete": Entry("lattice.cli.worker_external", "WorkerComplete", "Say that your run succeeded", _WORKERS),
     "worker fail": Entry("lattice.cli.worker_external", "WorkerFail", "Say that your run failed", _WORKERS),
-    "worker stop": Entry("lattice.cli.worker", "WorkerStop", "Ask a run to end", _WORKERS),
+    "worker stop": Entry("lattice.cli.worker_stop", "WorkerStop", "Ask a run to end", _WORKERS),
     "worker certify": Entry("lattice.cli.worker_certify", "WorkerCertify", "Certify an adapter or a worker", _WORKERS),
     "worker queue": Entry("lattice.cli.worker_queue", "WorkerQueue", "List the runs that wait", _WORKERS),
     "worker cancel": Entry("lattice.cli.worker_queue", "WorkerCancel", "Take a run out of the queue", _WORKERS),
@@ -143,7 +143,7 @@ COMMANDS: Mapping[str, Entry] = {
     "worker trust": Entry("lattice.cli.worker_triggers", "WorkerTrust", "Let a worker start by itself", _WORKERS),
     "worker untrust": Entry("lattice.cli.worker_triggers", "WorkerUntrust", "Let it start by itself no more", _WORKERS),
     "worker sweep": Entry("lattice.cli.worker_triggers", "WorkerSweep", "Start workers on what is due", _WORKERS),
-    "worker gc": Entry("lattice.cli.worker", "WorkerGc", "Clear away what dead runs left", _WORKERS),
+    "worker gc": Entry("lattice.cli.worker_stop", "WorkerGc", "Clear away what dead runs left", _WORKERS),
 }
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, add_task
 from lattice.cli.render import line
-from lattice.cli.worker_wait import data_of
 from lattice.errors import UsageError
 from lattice.workers.external import agent as external
 from lattice.workers.external import end as external_end
@@ -41,7 +40,7 @@ class WorkerStart(Command):
         begin = external.Begin(args.worker, args.task, args.deadline, args.heartbeat, args.commit)
         run = external.start(context.board, begin, context.sign(args))
         return Answer(
-            data=lambda: data_of(run),
+            data=run.fields,
             text=lambda _: (
                 f"{run.worker} works on {line(run.task)}: {run.run_id}, until {run.deadline}\n"
                 f"  when it ends: lattice worker complete {run.run_id} --result TEXT"
@@ -70,7 +69,7 @@ class WorkerHeartbeat(Command):
         if asked is not None:
             text += f"\nIt is asked to stop{f': {line(asked)}' if asked else ''}."
         return Answer(
-            data=lambda: data_of(said.run) | {"stop_requested": asked is not None, "stop_reason": asked or None},
+            data=lambda: said.run.fields() | {"stop_requested": asked is not None, "stop_reason": asked or None},
             text=lambda _: text,
             quiet=said.run.run_id,
         )
@@ -125,7 +124,7 @@ def _finished(args: argparse.Namespace, context: Context, finish: external_end.F
     ref = _own_run(args, context)
     said = external_end.finish(context.board, ref, finish, context.sign(args), context.environ)
     return Answer(
-        data=lambda: data_of(said.run) | {"claim": said.claim, "repeated": said.repeated},
+        data=lambda: said.run.fields() | {"claim": said.claim, "repeated": said.repeated},
         text=lambda _: _text(said),
         quiet=said.run.run_id,
     )

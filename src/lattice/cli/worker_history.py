@@ -10,7 +10,6 @@ from lattice.cli.agent_cells import model_cell, names, runs_table, tokens_cell
 from lattice.cli.arguments import Answer, Command, Context, Parser, positive
 from lattice.cli.cost_words import cost_data, short_cost
 from lattice.cli.render import Terminal, line, span
-from lattice.cli.worker_wait import data_of
 from lattice.core.costs import Prices
 from lattice.store.protocol import Unread
 from lattice.workers import costs, liveness, overview
@@ -60,7 +59,7 @@ class WorkerHistory(Command):
 
 def _data(run: RunView, before: Mapping[str, str]) -> dict[str, Any]:
     """A run that ended, for programs. `template_before` is the prompt's file of the worker's run before it."""
-    return data_of(run) | {"template_before": before.get(run.run_id), "template_changed": _changed(run, before)}
+    return run.fields() | {"template_before": before.get(run.run_id), "template_changed": _changed(run, before)}
 
 
 def _changed(run: RunView, before: Mapping[str, str]) -> bool:

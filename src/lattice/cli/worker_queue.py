@@ -8,7 +8,7 @@ from typing import Any
 from lattice.cli.agent_cells import WHOLE_IDS_FROM, short_id
 from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.cli.render import Terminal, line, table
-from lattice.cli.worker_wait import add_run, data_of
+from lattice.cli.worker_wait import add_run
 from lattice.workers import control, liveness, overview
 from lattice.workers.queueing import queue
 
@@ -34,7 +34,7 @@ class WorkerQueue(Command):
         rows = []
         for place, (waiting, waits_for) in enumerate(queue.listed(board), start=1):
             run = overview.find(board, waiting.run_id)
-            rows.append(data_of(run) | {"place": place, "waits_for": list(waits_for)})
+            rows.append(run.fields() | {"place": place, "waits_for": list(waits_for)})
         return Answer(
             data=lambda: rows,
             text=lambda terminal: _text(rows, terminal),
@@ -58,7 +58,7 @@ class WorkerCancel(Command):
             said = f"Took {run.run_id} out of the queue; it is {run.state}."
         else:
             said = f"{run.run_id} does not wait any more; asked it to stop. It is {run.state}."
-        return Answer(data=lambda: data_of(run), text=lambda _: said, quiet=run.run_id)
+        return Answer(data=run.fields, text=lambda _: said, quiet=run.run_id)
 
 
 def _text(rows: list[dict[str, Any]], terminal: Terminal) -> str:

@@ -10,7 +10,7 @@ from lattice.cli.agent_cells import model_cell, names, runs_table, tokens_cell, 
 from lattice.cli.arguments import Answer, Command, Context, Parser, positive
 from lattice.cli.cost_words import budget_words, cost_data, short_cost, told_cost, usage_words
 from lattice.cli.render import Terminal, line, span
-from lattice.cli.worker_wait import add_run, data_of
+from lattice.cli.worker_wait import add_run
 from lattice.commands.board import Board
 from lattice.core.costs import Cost, Prices
 from lattice.core.text import how_many, visible_prose
@@ -100,11 +100,11 @@ class WorkerShow(Command):
         agent, members = agent_runs.of(board, run.run_id), overview.members(board, run)
         return Answer(
             data=lambda: (
-                data_of(run)
+                run.fields()
                 | usage_data(used)
                 | waits_for
                 | {"cost": cost_data(cost), "steps": [step.fields() for step in done]}
-                | {"agent": agent and agent.fields(), "members": [data_of(member) for member in members]}
+                | {"agent": agent and agent.fields(), "members": [member.fields() for member in members]}
                 | left
             ),
             text=lambda terminal: "\n".join(
@@ -153,7 +153,7 @@ def places_of(board: Board, runs: Sequence[RunView]) -> Mapping[str, int]:
 
 def listed_data(run: RunView, used: Usage | None, places: Mapping[str, int]) -> dict[str, Any]:
     """A run in a list, for programs."""
-    return data_of(run) | usage_data(used) | {"place": places.get(run.run_id)}
+    return run.fields() | usage_data(used) | {"place": places.get(run.run_id)}
 
 
 def usage_data(used: Usage | None, before: Usage | None = None) -> dict[str, Any]:

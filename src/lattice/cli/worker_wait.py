@@ -15,8 +15,6 @@ from lattice.workers.run_view import RunView
 from lattice.workers.runs import RunFolder
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 FOLLOW_S = 0.2  # how often a growing log, or a line of progress, is looked at while the end is waited for
 
@@ -40,10 +38,6 @@ def add_run(parser: Parser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run's id, or its end: lattice worker ps --all")
 
 
-def data_of(run: RunView) -> dict[str, Any]:
-    return run.fields()
-
-
 def waited(context: Context, run_id: str, *, quiet: bool, timeout_s: float | None = None) -> Answer:
     """Wait for the run's last step, and answer with its end. Raises RunFailed where it did not succeed."""
     board = context.board
@@ -62,14 +56,14 @@ def waited(context: Context, run_id: str, *, quiet: bool, timeout_s: float | Non
             f"{run.error or 'no reason is known.'}{follows}",
             hint=f"lattice worker {'show' if run.external else 'logs'} {run_id}"
             + (f"; for what follows: lattice worker wait {retry.run_id}" if retry is not None else ""),
-            run=data_of(run),
-            retry=data_of(retry) if retry is not None else None,
+            run=run.fields(),
+            retry=retry.fields() if retry is not None else None,
         )
     from lattice.cli.worker_code import left_by, told  # git: the others here do without
 
     left = left_by(board, run)
     return Answer(
-        data=lambda: data_of(run) | left,
+        data=lambda: run.fields() | left,
         text=lambda terminal: (
             f"{run.worker} on {line(run.task)} {terminal.styled('succeeded', 'done')}"
             f" in {span(run.duration_s)}: {run_id}"

@@ -50,11 +50,21 @@ class Catalogue(Record):
 
 def load_all(repo_top: Path | None) -> Catalogue:
     """The built-in definitions, and those of the repository, which override them by name without case."""
+    return _all(_own(repo_top))
+
+
+_Folder = tuple[dict[str, Definition], list[Problem]]
+"""What is in one folder: the definitions by name without case, and the files that are none."""
+
+
+def _own(repo_top: Path | None) -> _Folder:
+    return _load_folder(repo_top / "workers", repo_top, builtin=False) if repo_top is not None else ({}, [])
+
+
+def _all(read: _Folder) -> Catalogue:
+    own, more = read
     shipped, problems = _load_folder(_BUILTIN, _BUILTIN, builtin=True)
-    own: dict[str, Definition] = {}
-    if repo_top is not None:
-        own, more = _load_folder(repo_top / "workers", repo_top, builtin=False)
-        problems += more
+    problems += more
     # A broken override must not let the built-in one run in its place.
     broken = {problem.name.casefold() for problem in problems if problem.name is not None}
     found = {key: found for key, found in {**shipped, **own}.items() if key in own or key not in broken}
@@ -66,8 +76,10 @@ def find(name: str, repo_top: Path | None) -> Definition:
 
     Raises NotFound with the names there are; the error of a broken file that has the name.
     """
-    catalogue = load_all(repo_top)
     wanted = name.casefold()
+    own = _own(repo_top)
+    # What the repository defines, no built-in one is asked about: most starts are of these.
+    catalogue = Catalogue(tuple(own[0].values()), tuple(own[1])) if wanted in own[0] else _all(own)
     for problem in catalogue.problems:
         if wanted in {problem.path.stem.casefold(), (problem.name or "").casefold()}:
             raise problem.error
@@ -218,7 +230,7 @@ def program_at(definition: Definition, key: str, word: str, repo_top: Path, envi
     return os.path.abspath(found)
 
 
-def _load_folder(folder: Path, inside: Path, *, builtin: bool) -> tuple[dict[str, Definition], list[Problem]]:
+def _load_folder(folder: Path, inside: Path, *, builtin: bool) -> _Folder:
     """Definitions by name without case, and problems; a name given twice belongs to neither file."""
     by_name: dict[str, list[Definition]] = {}
     problems: list[Problem] = []

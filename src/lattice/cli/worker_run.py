@@ -1,4 +1,4 @@
-"""The commands of `lattice worker` that begin a run, end it, and clear away what was left."""
+"""`worker run`: begin a run, and wait for its end where that is asked for."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import shlex
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, add_task
 from lattice.cli.render import line, span
-from lattice.cli.worker_wait import add_run, data_of, waited
-from lattice.workers import control, launch, preflight, run_view
+from lattice.workers import launch, preflight, run_view
 from lattice.workers.queueing import queue
 
 
@@ -54,13 +53,15 @@ class WorkerRun(Command):
         task = launch.start(board, prepared, by, wait=not args.no_queue)
         run_id = prepared.spec.run_id
         if args.wait:
+            from lattice.cli.worker_wait import waited  # most starts do not wait
+
             return waited(context, run_id, quiet=args.quiet or args.json)
         _, events = board.store.history(task.id)
         run = run_view.view(board, board.store.task(task.id), events, run_id)
         place = queue.place(board, run_id) if run.queued else None
         if place is not None:
             return Answer(
-                data=lambda: data_of(run) | {"place": place},
+                data=lambda: run.fields() | {"place": place},
                 text=lambda _: (
                     f"Queued {run.worker} on {line(run.task)}, at place {place}: {run_id}\n"
                     f"  see what it waits for: lattice worker queue"
@@ -68,7 +69,7 @@ class WorkerRun(Command):
                 quiet=run_id,
             )
         return Answer(
-            data=lambda: data_of(run) | {"place": None},
+            data=lambda: run.fields() | {"place": None},
             text=lambda _: (
                 f"Started {run.worker} on {line(run.task)}: {run_id}\n"
                 f"  follow it: lattice worker logs {run_id} --follow"
@@ -82,48 +83,3 @@ def _told(key: str, value: object) -> str:
     if isinstance(value, (list, tuple)):
         return shlex.join(value) if key == "argv" else " ".join(value)
     return span(value) if key == "timeout_s" and isinstance(value, (int, float)) else str(value)
-
-
-class WorkerStop(Command):
-    description = "It is sent SIGINT, then SIGTERM, and SIGKILL in the end, all within grace_seconds of its definition."
-    examples = ("lattice worker stop RUN", "lattice worker stop RUN --reason 'wrong commit' --wait")
-    writes = True
-
-    def arguments(self, parser: Parser) -> None:
-        add_run(parser)
-        parser.add_argument("--wait", action="store_true", help="until nothing is left of it")
-
-    def run(self, args: argparse.Namespace, context: Context) -> Answer:
-        board = context.board
-        run, asked = control.stop(board, args.run, args.reason, context.sign(args))
-        if asked and args.wait:
-            control.ended(board, run.run_id).wait()
-            run = control.finish(board, run.run_id)
-        said = f"Asked {run.run_id} to stop" if asked else f"{run.run_id} has ended already: {run.state}"
-        return Answer(
-            data=lambda: data_of(run),
-            text=lambda _: f"{said}; it is {run.state}." if asked else f"{said}.",
-            quiet=run.run_id,
-        )
-
-
-class WorkerGc(Command):
-    description = (
-        "Compares the log, git's list of worktrees and the disk. Ends the runs of dead supervisors, and removes\n"
-        "what no live run owns; changes in a worktree are kept under refs/lattice/salvage/ first."
-    )
-    examples = ("lattice worker gc", "lattice worker gc --json")
-
-    def run(self, args: argparse.Namespace, context: Context) -> Answer:
-        cleared = control.gc(context.board, context.environ)
-        lines = [
-            *(f"ended    {run_id}" for run_id in cleared.finished),
-            *(f"removed  {path}" for path in (*cleared.worktrees, *cleared.folders, *cleared.caches)),
-            *(f"problem  {problem}" for problem in cleared.problems),
-        ]
-        return Answer(
-            data=cleared.fields,
-            text=lambda _: "\n".join(map(line, lines)) or "Nothing to clear away.",
-            quiet="\n".join(cleared.finished),
-            exit_status=1 if cleared.problems else 0,
-        )
