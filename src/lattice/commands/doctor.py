@@ -20,7 +20,7 @@ from lattice.core.record import Record
 from lattice.core.task import Task
 from lattice.errors import LatticeError, NotFound, ValidationError
 from lattice.ledger import Signature
-from lattice.store.files import disk, doctor, doctor_files, doctor_resources, rebuild, scan, twice
+from lattice.store.files import disk, doctor, doctor_derived, doctor_files, doctor_resources, rebuild, scan, twice
 from lattice.store.files.doctor import Seen
 from lattice.store.files.parallel import telling, without_collection
 from lattice.store.files.resources import FileResources
@@ -56,7 +56,7 @@ def examine(board: Board, elsewhere: Elsewhere | None = None, progress: Progress
     beside: list[Finding] = []
 
     def meanwhile() -> None:
-        beside.extend(doctor.index(board.folder))
+        beside.extend(doctor_derived.index(board.folder))
         beside.extend(doctor_resources.look(board.folder))
         beside.extend(session_files.look(board))
 
@@ -65,7 +65,7 @@ def examine(board: Board, elsewhere: Elsewhere | None = None, progress: Progress
     active = {task_id: task for task_id, task in seen.tasks.items() if task_id not in seen.archived}
     findings = [
         *seen.findings,
-        *doctor.caches(board.folder, seen),
+        *doctor_derived.caches(board.folder, seen),
         *doctor_files.look(board.folder, seen, time.time()),
         *beside,
         *_edges(seen),
