@@ -17,11 +17,9 @@ from lattice.errors import UsageError, choices, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lattice.store.protocol import Unread
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
     from typing import Any
+
+    from lattice.store.protocol import Unread
 
 
 class Next(Command):

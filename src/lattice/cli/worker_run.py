@@ -60,20 +60,14 @@ class WorkerRun(Command):
         run = run_view.view(board, board.store.task(task.id), events, run_id)
         place = queue.place(board, run_id) if run.queued else None
         if place is not None:
-            return Answer(
-                data=lambda: run.fields() | {"place": place},
-                text=lambda _: (
-                    f"Queued {run.worker} on {line(run.task)}, at place {place}: {run_id}\n"
-                    f"  see what it waits for: lattice worker queue"
-                ),
-                quiet=run_id,
-            )
+            said = f"Queued {run.worker} on {line(run.task)}, at place {place}: {run_id}"
+            further = "see what it waits for: lattice worker queue"
+        else:
+            said = f"Started {run.worker} on {line(run.task)}: {run_id}"
+            further = f"follow it: lattice worker logs {run_id} --follow"
         return Answer(
-            data=lambda: run.fields() | {"place": None},
-            text=lambda _: (
-                f"Started {run.worker} on {line(run.task)}: {run_id}\n"
-                f"  follow it: lattice worker logs {run_id} --follow"
-            ),
+            data=lambda: run.fields() | {"place": place},
+            text=lambda _: f"{said}\n  {further}",
             quiet=run_id,
         )
 
