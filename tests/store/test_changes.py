@@ -11,7 +11,7 @@ import pytest
 from lattice.commands.board import Board
 from lattice.commands.tasks import ChangeStatus, Comment, CreateTask, change
 from lattice.core.summary import summary
-from lattice.store.files import changes, freshness
+from lattice.store.files import changes, freshness, stamps
 from tests.conftest import ANN, reopened
 
 OLD_NS = 1_700_000_000_000_000_000
@@ -45,13 +45,13 @@ def counts(board: Board) -> list[int]:
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A line for each look at every log, from now on."""
     seen: list[str] = []
-    whole = freshness._stamps
+    whole = stamps.every
 
     def noting(root: str, now_ns: int) -> dict[str, str]:
         seen.append(root)
         return whole(root, now_ns)
 
-    monkeypatch.setattr(freshness, "_stamps", noting)
+    monkeypatch.setattr(stamps, "every", noting)
     return seen
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lattice.commands.archive import archive
 from lattice.commands.artifacts import Attach
 from lattice.commands.board import Board
 from lattice.commands.edges import Link
@@ -17,9 +18,9 @@ from lattice.commands.tasks import Assign, ChangeStatus, Comment, CreateTask, ch
 from lattice.core.codec import decode, encode
 from lattice.core.events import TaskCreated
 from lattice.core.fulltext import parse_words
-from lattice.core.summary import Summary, summary
+from lattice.core.summary import Summary, document, summary
 from lattice.errors import LogDamaged
-from lattice.store.files import index_file
+from lattice.store.files import index_file, index_reading, parallel
 from lattice.store.files.board import FileStore
 from tests.conftest import ANN, reopened
 
@@ -119,6 +120,32 @@ def test_an_index_that_cannot_be_believed_is_made_again(filled: Board, damage: s
     connection = sqlite3.connect(path)
     assert (3,) == connection.execute("SELECT count(*) FROM tasks").fetchone()
     connection.close()
+
+
+def test_a_first_index_of_many_is_read_by_several_processes_and_says_the_same(
+    filled: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_reading, "_MANY", 1)
+    monkeypatch.setattr(parallel, "PART_MIN", 1)
+    change(filled, "LAT-1", Link("blocks", filled.resolve("LAT-2")), ANN)
+    change(filled, "LAT-2", Assign("agent:one"), ANN)
+    for number in range(4):
+        CreateTask(f"Filler {number}").run(filled, ANN)
+    archive(filled, "LAT-4", ANN)
+    (filled.folder / "tasks" / f"{filled.resolve('LAT-5')}.json").unlink()
+    for log in (filled.folder / "events").glob("task_*.jsonl"):
+        at_ns = OLD_NS * 2 if log.stem == filled.resolve("LAT-3") else OLD_NS
+        os.utime(log, ns=(at_ns, at_ns))
+    (filled.folder / index_file.FILE).unlink()
+    assert truth(filled) == rows(filled)
+    with filled.store.view(archived=True) as view:
+        tasks = {task.id: task for where in (False, True) for task in filled.store.tasks(archived=where)}
+        assert [summary(tasks[one]) for one in sorted(tasks)] == list(view.rows())
+        assert [document(tasks[one]) for one in sorted(tasks)] == list(view.documents())
+        assert [filled.resolve("LAT-2")] == [edge.target for edge in view.edges()]
+    read = reads(filled, monkeypatch)
+    rows(filled)
+    assert [filled.resolve("LAT-3")] == read  # By its time it may change yet.
 
 
 def test_an_index_of_another_version_leaves_nothing_of_its_file(filled: Board) -> None:

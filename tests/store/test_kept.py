@@ -13,4 +13,4 @@ def test_a_snapshot_as_it_was_just_written_is_taken(board: Board, task: Task) ->
     change(board, task.id, Comment("said"), ANN)
     kept = FileStore(board.folder).kept(task.id, archived=False)
     assert kept is not None
-    assert 1 == kept[0]["comment_count"]
+    assert b'"comment_count": 1,' in kept

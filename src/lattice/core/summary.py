@@ -111,12 +111,13 @@ class Hit(NamedTuple):
 
 
 _ACTORS = ("assigned_to", "created_by")
-_PLAIN = Summary._fields[: Summary._fields.index("tags")]
+PLAIN = Summary._fields[: Summary._fields.index("tags")]
+"""The fields that a row has as the snapshot has them, but for actors that are objects there."""
 
 
 def flat(shape: Mapping[str, Any]) -> list[Any]:
     """The row of a task, of its snapshot's JSON value and as a JSON value itself."""
-    row = [shape[name] for name in _PLAIN]
+    row = [shape[name] for name in PLAIN]
     for place in _ACTOR_PLACES:
         row[place] = _actor(row[place])
     branches = [link["branch"] for link in shape["branch_links"]]
@@ -124,7 +125,7 @@ def flat(shape: Mapping[str, Any]) -> list[Any]:
     return [*row, shape["tags"] or [], branches, shape["custom_fields"], shape["active_processes"], archived]
 
 
-_ACTOR_PLACES = [_PLAIN.index(name) for name in _ACTORS]
+_ACTOR_PLACES = [PLAIN.index(name) for name in _ACTORS]
 
 
 def from_flat(fields: Sequence[Any]) -> Summary:

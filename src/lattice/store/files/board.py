@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from lattice.core.codec import BadLine, loads, parse
+from lattice.core.codec import BadLine, parse
 from lattice.core.events import ArtifactAttached, Event, evolve
 from lattice.core.ids import is_id
 from lattice.core.task import Task
@@ -20,15 +20,12 @@ from lattice.store.files.tail import FileTail, storage_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # Only questions about many tasks need them.
-    from typing import Any
-
     from lattice.core.progress import Progress
     from lattice.core.summary import Words
     from lattice.store.protocol import Unread
     from lattice.store.view import View
 
 ARCHIVE = "archive/"
-_SHAPE = frozenset(Task._fields) - {"archived", "findings", "reviews"}  # which most snapshots do not say
 _HOMES = ("", ARCHIVE, "")
 """Where a task's files may be; the board again, for one that is brought back between two looks."""
 
@@ -54,21 +51,17 @@ class FileStore:
                 return self._state(stream, descriptor, cached).task
         raise self._missing(stream)
 
-    def kept(self, stream: str, *, archived: bool) -> tuple[dict[str, Any], bytes] | None:
-        """The snapshot's JSON value and text, where it is what the whole log says; None where it has to be asked."""
+    def kept(self, stream: str, *, archived: bool) -> bytes | None:
+        """The snapshot's text, where it is what the whole log says; None where that has to be asked."""
         home = ARCHIVE if archived else ""
         text = snapshot.read_text(self.snapshot_path(stream, home))
         if text is None:
             return None
         try:
             data = disk.read(self.log_path(stream, home), follow=False)
-            if data is None or not text.is_of(data):
-                return None
-            shape = loads(text.data)
-        except (OSError, ValueError):
+        except OSError:
             return None  # Who reads the log names what is off.
-        ours = shape.keys() >= _SHAPE and shape["id"] == stream and shape.get("archived", False) == archived
-        return (shape, text.data.rstrip(b"\n")) if ours else None
+        return text.data if data is not None and text.is_of(data) else None
 
     def history(self, stream: str) -> tuple[Task, Sequence[Event]]:
         task, log = self._load(stream)

@@ -12,60 +12,38 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import chain
 
-from lattice.core.events import Event
-from lattice.core.ids import is_id
-from lattice.core.pretty import ITEM_PAD
-from lattice.core.record import Protocol, Record
-from lattice.core.summary import Words, item_text, words
-from lattice.core.task import Task, to_snapshot
-from lattice.errors import LatticeError, LockTimeout, LogDamaged, NotFound, StorageError
-from lattice.store.files import changes
-from lattice.store.files.index_file import IndexFile, Prepared, prepare
+from lattice.core.record import Record
+from lattice.errors import LatticeError, LockTimeout, StorageError
+from lattice.store.files import changes, index_reading, stamps
+from lattice.store.files.index_file import IndexFile
+from lattice.store.files.index_reading import Logs, Part
+from lattice.store.files.index_rows import Prepared
 from lattice.store.files.locks import locked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypeVar
-
     from lattice.store.protocol import Unread
-
-    _T = TypeVar("_T")
-    _R = TypeVar("_R")
 
 LOOK_EVERY_NS = 600_000_000_000
 LOOK_SHARE = 1_000
-_TICK_NS = 50_000_000  # more than the kernel's coarse clock, from which files get their times
-_AWAY = "archive/"
 _FOLDERS = ("events", "archive/events", "tasks", "archive/tasks")
-
-
-class Logs(Protocol):
-    """What the index is made from."""
-
-    root: str
-
-    def kept(self, stream: str, *, archived: bool) -> tuple[dict[str, Any], bytes] | None:
-        """The snapshot's JSON value and text, where it is what the whole log says; None where it has to be asked."""
-
-    def task(self, stream: str) -> Task:
-        """The fresh state of a task, archived or not. Raises NotFound, LogDamaged."""
-
-    def history(self, stream: str) -> tuple[Task, Sequence[Event]]:
-        """The fresh state and every event."""
-
-    def artifact_titles(self, events: Sequence[Event]) -> Mapping[str, str]:
-        """The titles of the artifacts that `events` attach."""
 
 
 class _Look(Record):
     """What the logs look like now, and what is to be noted once the index has them."""
 
-    stamps: dict[str, str | None]  # None for a log that is gone, empty for one that may still change without a trace
+    now_ns: int
+    stamps: dict[str, str | None]  # None for a log that is gone, empty for one that is stamped when it is read
     whole: bool  # whether these are all there are
     unfinished: frozenset[str]  # whose writers may still be at work
     facts: dict[str, str]
+
+
+_NOTHING_NEW = _Look(0, {}, whole=False, unfinished=frozenset(), facts={})
 
 
 def refresh(file: IndexFile, logs: Logs, *, archived: bool, texts: bool, unread: Unread | None) -> None:
@@ -78,26 +56,27 @@ def refresh(file: IndexFile, logs: Logs, *, archived: bool, texts: bool, unread:
     look = _look(file, logs.root, time.time_ns())
     wordless = _wordless(file) if texts else set()
     new_words = texts and not file.has_words()
-    if look is None and not wordless and not new_words:
+    if look is _NOTHING_NEW and not wordless and not new_words:
         return
-    known = {} if look is None else _known(file, look)
-    stale = [] if look is None else [one for one, mark in look.stamps.items() if not mark or known.get(one) != mark]
-    gone = known.keys() - look.stamps.keys() if look is not None and look.whole else set()
+    known = _known(file, look)
+    changed = {one: stamp for one, stamp in look.stamps.items() if not stamp or known.get(one) != stamp}
+    gone = known.keys() - look.stamps.keys() if look.whole else set()
     file.execute("ROLLBACK")  # Reading may take long, and keeps nobody waiting.
-    found = _tasks(logs, [(one, look.stamps[one] or "") for one in stale]) if look is not None else []
-    read = _texts(logs, sorted(wordless.union(stale))) if texts else []
-    bad = {task_id: off for task_id, off in (*found, *read) if isinstance(off, LatticeError)}
-    file.execute("BEGIN IMMEDIATE")
-    prepared = [(task_id, one) for task_id, one in found if not isinstance(one, LatticeError)]
-    if look is not None and look.whole and not known:
-        file.fill([one for _, one in prepared if one is not None])
-    else:
-        for task_id, one in prepared:
-            file.put(task_id, one)
+    read = index_reading.texts(logs, sorted(wordless.union(changed))) if texts else []
+    bad = {task_id: off for task_id, off in read if isinstance(off, LatticeError)}
+    unsettled: set[str] = set()
+    with closing(index_reading.tasks(logs, sorted(changed.items()), look.now_ns)) as parts:
+        first = next(parts, [])
+        file.execute("BEGIN IMMEDIATE")  # The other parts are read by now, or nearly.
+        found = _sorted_out(chain((first,), parts), bad, unsettled)
+        if look.whole and not known:
+            file.fill([one for _, one in part if one is not None] for part in found)
+        else:
+            for task_id, one in chain.from_iterable(found):
+                file.put(task_id, one)
     for task_id in (*gone, *bad):
         file.put(task_id, None)
-    if look is not None:
-        _note(file, look)
+    _note(file, look, unsettled)
     if new_words:
         file.add_words()
     for task_id, text in read:
@@ -105,6 +84,22 @@ def refresh(file: IndexFile, logs: Logs, *, archived: bool, texts: bool, unread:
             file.put_words(task_id, text)
     if bad:
         _tell(file, logs.root, bad, archived=archived, unread=unread)
+
+
+def _sorted_out(
+    parts: Iterable[Part], bad: dict[str, LatticeError], unsettled: set[str]
+) -> Iterator[list[tuple[str, Prepared | None]]]:
+    """What was read, but for what cannot be, which goes to `bad`; `unsettled` are to be read again."""
+    for part in parts:
+        good: list[tuple[str, Prepared | None]] = []
+        for task_id, stamp, one in part:
+            if stamp == "":
+                unsettled.add(task_id)
+            if isinstance(one, LatticeError):
+                bad[task_id] = one
+            else:
+                good.append((task_id, one))
+        yield good
 
 
 def _tell(file: IndexFile, root: str, bad: Unread, *, archived: bool, unread: Unread | None) -> None:
@@ -121,8 +116,8 @@ def _tell(file: IndexFile, root: str, bad: Unread, *, archived: bool, unread: Un
 # What changed
 
 
-def _look(file: IndexFile, root: str, now_ns: int) -> _Look | None:
-    """What has to be compared with the index; None where nothing has changed."""
+def _look(file: IndexFile, root: str, now_ns: int) -> _Look:
+    """What has to be compared with the index."""
     facts = file.facts()
     times = [_time(f"{root}/{name}") for name in _FOLDERS]
     generation, _, end = facts.get("journal", ":0").rpartition(":")
@@ -130,16 +125,16 @@ def _look(file: IndexFile, root: str, now_ns: int) -> _Look | None:
     waiting, unfinished = _waiting(file, root, news)
     journal = {"journal": f"{news.generation}:{news.end}"}
     if news.gap or not _accounted(facts.get("folders"), times, news) or _is_due(facts.get("looked"), now_ns):
-        stamps: dict[str, str | None] = {**_stamps(root, now_ns)}
-        rests = all(changed < now_ns - _TICK_NS for changed in times)
+        # What nobody knows is stamped by whoever reads it: by as many processes as read.
+        found = dict.fromkeys(stamps.names(root), "") if file.is_empty() else stamps.every(root, now_ns)
+        rests = all(changed < now_ns - stamps.TICK_NS for changed in times)
         looked = f"{now_ns}:{time.time_ns() - now_ns}"
-        return _Look(
-            stamps, True, unfinished, {"folders": _joined(times) if rests else "", "looked": looked, **journal}
-        )
+        facts = {"folders": _joined(times) if rests else "", "looked": looked, **journal}
+        return _Look(now_ns, {**found}, True, unfinished, facts)
     if not waiting and news.end == int(end):
-        return None
-    found = {task_id: _stamp(root, task_id, now_ns) for task_id in waiting}
-    return _Look(found, False, unfinished, {"folders": _joined(times), **journal})
+        return _NOTHING_NEW
+    some = {task_id: stamps.of(root, task_id, now_ns) for task_id in waiting}
+    return _Look(now_ns, some, False, unfinished, {"folders": _joined(times), **journal})
 
 
 def _waiting(file: IndexFile, root: str, news: changes.News) -> tuple[set[str], frozenset[str]]:
@@ -184,9 +179,9 @@ def _known(file: IndexFile, look: _Look) -> dict[str, str]:
     return dict(row for one in look.stamps for row in file.execute(f"{query} WHERE id = ?", (one,)))
 
 
-def _note(file: IndexFile, look: _Look) -> None:
+def _note(file: IndexFile, look: _Look, unsettled: set[str]) -> None:
     """Keep what was found out, and what has to be looked at again."""
-    again = {one for one, mark in look.stamps.items() if mark == ""} | look.unfinished
+    again = unsettled | look.unfinished
     file.execute("DELETE FROM pending")
     file.connection.executemany("INSERT INTO pending VALUES (?, ?)", [(one, one in look.unfinished) for one in again])
     for name, value in look.facts.items():
@@ -195,95 +190,6 @@ def _note(file: IndexFile, look: _Look) -> None:
 
 def _wordless(file: IndexFile) -> set[str]:
     return {task_id for (task_id,) in file.execute("SELECT id FROM wordless")}
-
-
-# Reading
-
-
-def _in_parts(read: Callable[[Sequence[_T]], list[_R]], items: Sequence[_T]) -> list[_R]:
-    if not items:
-        return []
-    from lattice.store.files.parallel import in_parts  # an index that is up to date does without
-
-    return [one for part in in_parts(read, items) for one in part]
-
-
-def _tasks(logs: Logs, stamps: Sequence[tuple[str, str]]) -> list[tuple[str, Prepared | LatticeError | None]]:
-    def read(part: Sequence[tuple[str, str]]) -> list[tuple[str, Prepared | LatticeError | None]]:
-        return [(task_id, _task(logs, task_id, mark)) for task_id, mark in part]
-
-    return _in_parts(read, stamps)
-
-
-def _task(logs: Logs, task_id: str, mark: str) -> Prepared | LatticeError | None:
-    away = mark.startswith(_AWAY)
-    kept = logs.kept(task_id, archived=away)
-    if kept is not None:
-        shape, text = kept
-        return prepare(shape, text.replace(b"\n", b"\n" + ITEM_PAD.encode()), mark, away=away)
-    try:
-        task = logs.task(task_id)
-    except NotFound:
-        return None  # It went, or has no whole event yet.
-    except (LogDamaged, StorageError) as off:
-        return off
-    shape = to_snapshot(task)
-    return prepare(shape, item_text(shape), mark, away=away or task.archived)
-
-
-def _texts(logs: Logs, ids: Sequence[str]) -> list[tuple[str, Words | LatticeError | None]]:
-    def read(part: Sequence[str]) -> list[tuple[str, Words | LatticeError | None]]:
-        return [(task_id, _words(logs, task_id)) for task_id in part]
-
-    return _in_parts(read, ids)
-
-
-def _words(logs: Logs, task_id: str) -> Words | LatticeError | None:
-    try:
-        task, events = logs.history(task_id)
-    except NotFound:
-        return None
-    except (LogDamaged, StorageError) as off:
-        return off
-    return words(task, events, logs.artifact_titles(events))
-
-
-# Looking
-
-
-def _stamps(root: str, now_ns: int) -> dict[str, str]:
-    """The mark of every log."""
-    found: dict[str, str] = {}
-    settled_ns = now_ns - _TICK_NS
-    for place in (_AWAY, ""):
-        try:
-            entries = os.scandir(f"{root}/{place}events")
-        except FileNotFoundError:
-            continue  # A fresh clone: git carries no empty folders.
-        with entries:
-            for entry in entries:
-                name = entry.name
-                if name.endswith(".jsonl") and is_id("task", name[:-6]):
-                    try:
-                        found[name[:-6]] = _mark(place, entry.stat(follow_symlinks=False), settled_ns)
-                    except FileNotFoundError:
-                        continue  # It was archived while we looked.
-    return found
-
-
-def _stamp(root: str, task_id: str, now_ns: int) -> str | None:
-    for place in ("", _AWAY, ""):
-        try:
-            state = os.stat(f"{root}/{place}events/{task_id}.jsonl", follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        return _mark(place, state, now_ns - _TICK_NS)
-    return None
-
-
-def _mark(place: str, state: os.stat_result, settled_ns: int) -> str:
-    changed_ns = state.st_mtime_ns
-    return f"{place}{state.st_size}:{changed_ns}:{state.st_ino}" if changed_ns < settled_ns else ""
 
 
 def _time(folder: str) -> int:

@@ -20,8 +20,9 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 
 from lattice.core.summary import Document, Edge, Hit, Summary, rank
-from lattice.store.files.freshness import Logs, refresh
+from lattice.store.files.freshness import refresh
 from lattice.store.files.index_file import FILE, Damaged, IndexFile, Unusable
+from lattice.store.files.index_reading import Logs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,15 +9,13 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from lattice.core.summary import Document, Edge, Hit, Summary, Words, flat, from_flat, rank, shape_edges
+from lattice.core.summary import Document, Edge, Hit, Summary, Words, from_flat, rank
+from lattice.store.files.index_rows import Prepared, document_sum, edge_sum, row_sum, text_sum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from lattice.core.fulltext import Phrase
 
 FILE = "index.sqlite"
@@ -112,7 +110,7 @@ class IndexFile:
     # Putting tasks in
 
     def put(self, task_id: str, prepared: Prepared | None) -> None:
-        """Keep a task as `prepare` has it, or nothing of it."""
+        """Keep a task as `index_rows` has it, or nothing of it."""
         for table, column in (("tasks", "id"), ("documents", "id"), ("edges", "source")):
             self.execute(f"DELETE FROM {table} WHERE {column} = ?", (task_id,))  # noqa: S608  # the names are ours
         self._check_tally("source", task_id, 0)  # What an index did not find, nothing was deleted of.
@@ -121,8 +119,12 @@ class IndexFile:
         else:
             self._add([prepared])
 
-    def fill(self, tasks: Sequence[Prepared]) -> None:
-        """Keep these tasks, and no others, all of them without words."""
+    def is_empty(self) -> bool:
+        """Whether it has no task."""
+        return self.execute("SELECT 1 FROM tasks LIMIT 1").fetchone() is None
+
+    def fill(self, parts: Iterable[Sequence[Prepared]]) -> None:
+        """Keep these tasks, and no others, all of them without words. It is fastest where they are sorted by id."""
         from lattice.store.files.index_schema import INDEXES, TALLIES, triggers  # an index that is there does without
 
         for trigger in triggers():
@@ -131,7 +133,8 @@ class IndexFile:
             self.execute(f"DROP INDEX IF EXISTS {name}")  # Made of what is there, it takes half the time.
         for table in ("tasks", "documents", "edges", "counts", "tallies", "wordless"):
             self.execute(f"DELETE FROM {table}")  # noqa: S608  # the names are ours
-        self._add(sorted(tasks))
+        for tasks in parts:
+            self._add(tasks)
         for name, what in INDEXES.items():
             self.execute(f"CREATE INDEX {name} ON {what}")
         self.execute("INSERT INTO counts SELECT away, status, count(*) FROM tasks GROUP BY away, status")
@@ -172,7 +175,7 @@ class IndexFile:
             number = self.execute("INSERT INTO texts (id) VALUES (?)", (task_id,)).lastrowid
             self.execute(
                 "INSERT INTO words (rowid, title, description, comments, artifacts, crc) VALUES (?, ?, ?, ?, ?, ?)",
-                (number, *text, _sum(task_id, *text)),
+                (number, *text, text_sum(task_id, *text)),
             )
 
     # Answering
@@ -234,7 +237,7 @@ class IndexFile:
     def _rows(self, where: str, values: tuple[str, ...]) -> Iterator[Summary]:
         query = f"SELECT {_ROW} FROM tasks {where}"  # noqa: S608  # `where` is ours, and its values are bound
         for *fields, crc in self.execute(query, values):
-            if _row_sum(*fields) != crc:
+            if row_sum(*fields) != crc:
                 raise Damaged
             yield from_flat(json.loads(fields[-1]))
 
@@ -267,7 +270,7 @@ class IndexFile:
         self._check_number(number, where, values)
 
     def _document(self, task_id: str, found: tuple[str, bytes, int, int] | None) -> Document:
-        if found is None or zlib.crc32(found[1], zlib.crc32(task_id.encode())) != found[2]:
+        if found is None or document_sum(task_id, found[1]) != found[2]:
             raise Damaged
         return Document(task_id, found[1], found[3] > 0)
 
@@ -293,7 +296,7 @@ class IndexFile:
         query = f"SELECT source, type, target, note, crc FROM edges {where}"  # noqa: S608  # `where` is ours
         for *fields, crc in self.execute(query, values):
             edge = Edge(*fields)
-            if _edge_sum(edge) != crc:
+            if edge_sum(edge) != crc:
                 raise Damaged
             found.append(edge)
         return found
@@ -317,46 +320,10 @@ class IndexFile:
         """  # noqa: S608  # `hidden` is ours, and what is asked is bound
         hits = []
         for task_id, *columns, crc in self.execute(query, (asked, -1 if limit is None else limit)):
-            if _sum(task_id, *columns) != crc:
+            if text_sum(task_id, *columns) != crc:
                 raise Damaged
             hits.append(Hit(task_id, Words(*columns)))
         return hits
-
-
-Prepared = tuple[tuple[object, ...], tuple[str, bytes, int], list[tuple[object, ...]]]
-"""What the tables keep of one task: its row, its document, its edges."""
-
-
-def prepare(shape: Mapping[str, Any], text: bytes, stamp: str, *, away: bool) -> Prepared:
-    """What the index keeps of a task: of its snapshot's JSON value and text; its log has this stamp."""
-    task_id, status, runs = shape["id"], shape["status"], len(shape["active_processes"])
-    row = flat(shape)
-    line = _dumped(row)
-    fields = (task_id, int(away), stamp, status, rank(shape["priority"], shape["urgency"]), row[_ASSIGNED])
-    return (
-        (*fields, runs, line, _row_sum(*fields, line)),
-        (task_id, text, zlib.crc32(text, zlib.crc32(task_id.encode()))),
-        [(*edge, _edge_sum(edge)) for edge in shape_edges(shape)],
-    )
-
-
-_ASSIGNED = Summary._fields.index("assigned_to")
-
-
-def _row_sum(*fields: object) -> int:
-    return zlib.crc32("\0".join(map(str, fields)).encode("utf-8", "surrogatepass"))
-
-
-_dumped = json.JSONEncoder(separators=(",", ":")).encode
-"""Made once: `json.dumps` makes one a call, where it is given more than a value."""
-
-
-def _sum(*texts: str) -> int:
-    return zlib.crc32("\0".join(texts).encode("utf-8", "surrogatepass"))
-
-
-def _edge_sum(edge: Edge) -> int:
-    return _sum(_dumped(edge))
 
 
 def _boot() -> str:
