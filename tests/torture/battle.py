@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lattice.errors import LatticeError
-from lattice.workers import control, launch, preflight
+from lattice.workers import control
 from lattice.workers.processes.table import descendants
 from lattice.workers.runs import RunFolder, all_runs
 from tests.torture.arena import forked, settle
@@ -80,9 +80,8 @@ class Battle:
 
         def start() -> None:
             under_fire(self._broken)
-            board = site.board
             with contextlib.suppress(LatticeError, OSError):  # The board says what came of it; it is looked at.
-                launch.start(board, preflight.plan(board, preflight.Request(order.worker, order.task), os.environ), ANN)
+                site.run(order.worker, order.task)
 
         return _Fought(order, forked(start))
 

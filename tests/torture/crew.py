@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from lattice.workers import handover
+from lattice.workers import standby
 from lattice.workers.ends import overdue
 from lattice.workers.worktrees import git as git_module
 from tests.conftest import git
@@ -152,4 +152,4 @@ def install(broken: tuple[str, ...]) -> None:
 
     put(git_module, "_communicate", limited)
     first = f"from tests.torture.crew import install; install({broken!r})"
-    put(handover, "_BOOT", guard_text(first))
+    put(standby, "_BOOT", guard_text(first))

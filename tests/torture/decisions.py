@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from lattice.commands.tasks import Comment, CreateTask, change
-from lattice.workers import launch, preflight
 from lattice.workers.runs import all_runs, open_runs
 from tests.conftest import make_board
 from tests.torture import corruption
@@ -108,5 +107,4 @@ def unread(folder: Path, broken: Sequence[str] = ()) -> Finding:
 
 def _start(site: Site, worker: str, task: str, broken: Sequence[str]) -> None:
     guarded_by(broken)
-    board = site.board
-    launch.start(board, preflight.plan(board, preflight.Request(worker, task), os.environ), ANN)
+    site.run(worker, task)

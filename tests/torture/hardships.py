@@ -12,13 +12,13 @@ from pathlib import Path
 
 from lattice.core.run_events import ProcessCompleted, ProcessFailed
 from lattice.errors import LatticeError
-from lattice.workers import control, handover, launch, preflight
+from lattice.workers import control, standby
 from lattice.workers.runs import open_runs
 from tests.torture.arena import Finding, forked, settle
 from tests.torture.breaks import BREAKS, put
 from tests.torture.inject import guard_text
 from tests.torture.mounts import CLONE_NEWNS, CLONE_NEWTIME, NotPermitted, image, mount, mounted, unshare
-from tests.torture.site import ANN, TASK, Site, wrongs
+from tests.torture.site import TASK, Site, wrongs
 from tests.torture.victims import Victims
 
 TIMEOUT_S = 3.0  # The preparation counts, and on a machine under load it takes long.
@@ -160,15 +160,14 @@ def guarded_by(broken: Sequence[str] = (), clock: float = 0.0) -> None:
     first = f"from tests.torture.breaks import BREAKS; [BREAKS[name]() for name in {tuple(broken)!r}]"
     if clock:
         first += f"; from tests.torture.hardships import install; install({clock!r})"
-    put(handover, "_BOOT", guard_text(first))
+    put(standby, "_BOOT", guard_text(first))
     for name in broken:
         BREAKS[name]()
 
 
 def _start(site: Site, worker: str, broken: Sequence[str] = (), clock: float = 0.0) -> None:
     guarded_by(broken, clock)
-    board = site.board
-    launch.start(board, preflight.plan(board, preflight.Request(worker, TASK), os.environ), ANN)
+    site.run(worker)
 
 
 def _gc(site: Site, clock: float = 0.0) -> None:
@@ -182,9 +181,8 @@ def _others_look(site: Site, jump_s: float) -> list[str]:
 
     def another() -> None:
         install(jump_s)
-        board = site.board
         try:
-            launch.start(board, preflight.plan(board, preflight.Request("Gated", TASK), os.environ), ANN)
+            site.run("Gated")
         except LatticeError as refused:
             os._exit(0 if refused.code == "ALREADY_RUNNING" else 2)
         os._exit(3)

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from lattice.core.record import Record
 from lattice.store.files import disk
-from lattice.workers import handover
+from lattice.workers import standby
 from lattice.workers.worktrees import git
 from tests.torture import breaks
 
@@ -61,14 +61,14 @@ class Orders(Record):
 
 
 def boot_text(orders: Orders, pids: Mapping[str, int]) -> str:
-    """The text with which `handover` is to start the guard."""
+    """The text with which `standby` is to start the guard."""
     return guard_text(
         f"from tests.torture.inject import install; install({orders.encode()!r}, 'guard', {dict(pids)!r})"
     )
 
 
 def guard_text(first: str) -> str:
-    """The text with which `handover` is to start a guard, to do this first. It has no site, which the tests need."""
+    """The text with which `standby` is to start a guard, to do this first. It has no site, which the tests need."""
     return (
         f"import sys; sys.path.insert(0, sys.argv.pop(1)); sys.path.extend({[str(TOP), *sys.path[1:]]!r}); "
         f"{first}; from lattice.workers.guard import main; main(sys.argv[1:])"
@@ -86,7 +86,7 @@ def install(encoded: str, role: Role, pids: Mapping[str, int]) -> None:
         _limit_git(orders.git_limit_s)
     Injector(orders, role, pids).install()
     if role == "starter":
-        handover._BOOT = boot_text(orders, {**pids, "starter": os.getpid()})
+        standby._BOOT = boot_text(orders, {**pids, "starter": os.getpid()})
 
 
 class Injector:
@@ -105,6 +105,8 @@ class Injector:
         for name in CALLS:
             breaks.put(os, name, self._counted(name, getattr(os, name)))
         breaks.put(subprocess.Popen, "__init__", self._counted("Popen", subprocess.Popen.__init__))
+        breaks.put(standby.Standby, "order", self._counted("order", standby.Standby.order))
+        breaks.put(standby, "receive", self._counted("receive", standby.receive))
         disk._sync = os.fdatasync  # It was bound when the module was imported.
 
     def _counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from lattice.core.record import Record
 from lattice.core.run_events import ProcessCompleted
 from lattice.errors import AlreadyRunning, LatticeError
-from lattice.workers import control, launch, preflight
+from lattice.workers import control, launch, preflight, standby
 from lattice.workers.runs import RunFolder, open_runs
 from tests.torture.arena import SETTLED_WITHIN_S, Finding, forked, nobody_supervises, settle
 from tests.torture.inject import Fault, Kind, Orders, Role, install, read_trace
@@ -95,10 +95,9 @@ def run_trial(trial: Trial, template: Site, folder: Path) -> Finding:
 
 
 def _starter(site: Site, orders: Orders, worker: str) -> None:
-    board = site.board
     install(orders.encode(), "starter", {})
     try:
-        launch.start(board, preflight.plan(board, preflight.Request(worker, TASK), os.environ), ANN)
+        site.run(worker)
     except (LatticeError, OSError):
         return  # The board and the folders say what came of it; they are looked at.
 
@@ -215,11 +214,12 @@ def race_of_starters(template: Site, folder: Path, broken: Sequence[str] = ()) -
         os.close(start)
         install(Orders(str(site.trace), (), tuple(broken)).encode(), "starter", {})
         board = site.board
-        prepared = preflight.plan(board, preflight.Request("Gated", TASK), os.environ)
-        os.write(say, b"p")
-        os.read(go, 1)
         try:
-            launch.start(board, prepared, ANN)
+            with standby.begun(board.root, board.ledger.new_id("run")) as guard:
+                prepared = preflight.plan(board, preflight.Request("Gated", TASK), os.environ, guard.run_id)
+                os.write(say, b"p")
+                os.read(go, 1)
+                launch.start(board, prepared, ANN, guard)
             os.write(say, b"s")
         except AlreadyRunning:
             os.write(say, b"r")

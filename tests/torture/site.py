@@ -15,6 +15,7 @@ from lattice.core.run_events import ProcessCompleted, ProcessFailed, ProcessRequ
 from lattice.core.task import Task
 from lattice.errors import LatticeError
 from lattice.ledger import Signature
+from lattice.workers import launch, preflight, standby
 from lattice.workers.processes.marks import marked
 from lattice.workers.runs import RunFolder, all_runs, open_runs
 from lattice.workers.worktrees import salvage, worktree
@@ -73,6 +74,13 @@ class Site(Record):
     def board(self) -> Board:
         """As a process that starts now opens it."""
         return Board(self.root, read_config(self.root))
+
+    def run(self, worker: str, task: str = TASK) -> None:
+        """Start a run as `worker run` does: its guard is begun before it is planned. Raises LatticeError."""
+        board = self.board
+        with standby.begun(board.root, board.ledger.new_id("run")) as guard:
+            plan = preflight.plan(board, preflight.Request(worker, task), os.environ, guard.run_id)
+            launch.start(board, plan, ANN, guard)
 
     def make(self, shapes: Mapping[str, tuple[str, Mapping[str, object]]] = PLAIN) -> None:
         """The repository, its board with LAT-1, and the workers: of each its script, and keys of its definition."""

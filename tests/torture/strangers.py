@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lattice.workers import control, launch, preflight
+from lattice.workers import control
 from lattice.workers.ends import overdue
 from lattice.workers.processes import marks, pidfds, tree
 from lattice.workers.processes.table import descendants, start_time
@@ -24,7 +24,7 @@ from lattice.workers.runs import open_runs
 from tests.torture.arena import Finding, forked
 from tests.torture.breaks import BREAKS, put
 from tests.torture.inject import TOP
-from tests.torture.site import ANN, TASK, Site, wrongs
+from tests.torture.site import TASK, Site, wrongs
 from tests.torture.victims import Victims
 
 CASES = ("signal_tree", "kill_marked", "sweep", "overdue", "gc")
@@ -143,11 +143,7 @@ def _all_dead(site: Site, stage: Stage) -> None:
 
 
 def _start(site: Site) -> None:
-    def start() -> None:
-        board = site.board
-        launch.start(board, preflight.plan(board, preflight.Request("Gated", TASK), os.environ), ANN)
-
-    starter = forked(start)
+    starter = forked(lambda: site.run("Gated"))
     _until(lambda: _reaped(starter))
     task_id = site.board.resolve(TASK)
     _until(lambda: [run.state for run in site.board.store.task(task_id).active_processes] == ["running"])

@@ -21,7 +21,7 @@ from lattice.commands.board import Board, read_config
 from lattice.commands.tasks import CreateTask
 from lattice.core.events import Event
 from lattice.ledger import Signature
-from lattice.workers import launch, preflight
+from lattice.workers import launch, preflight, standby
 from lattice.workers.overview import find
 from lattice.workers.processes.marks import kill_marked, marked
 from lattice.workers.run_view import RunView
@@ -141,10 +141,11 @@ class Bench:
         return name
 
     def start(self, worker: str = "Sleeper", task: str = "LAT-1", commit: str | None = None) -> RunFolder:
-        """Start a run from this process."""
+        """Start a run from this process, as `worker run` does."""
         board = self.board
-        plan = preflight.plan(board, preflight.Request(worker, task, commit), os.environ)
-        launch.start(board, plan, ANN)
+        with standby.begun(board.root, board.ledger.new_id("run")) as guard:
+            plan = preflight.plan(board, preflight.Request(worker, task, commit), os.environ, guard.run_id)
+            launch.start(board, plan, ANN, guard)
         return RunFolder(board.folder, plan.spec.run_id)
 
     def running(self, script: str = "exec sleep 300", **more: Any) -> RunFolder:

@@ -104,7 +104,7 @@ def test_an_acquirer_passes_among_probers(tmp_path: Path) -> None:
 def test_a_lease_handed_on_outlives_the_one_who_made_it(tmp_path: Path) -> None:
     path = tmp_path / "lease"
     fd = lease.acquire(path)
-    lease.hand_on(fd)
+    os.set_inheritable(fd, True)
     child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False)
     os.close(fd)
     assert lease.held(path)
@@ -115,7 +115,7 @@ def test_a_lease_handed_on_outlives_the_one_who_made_it(tmp_path: Path) -> None:
 def test_a_lease_that_is_kept_does_not_leak_into_a_worker(tmp_path: Path) -> None:
     path = tmp_path / "lease"
     fd = lease.acquire(path)
-    lease.hand_on(fd)
+    os.set_inheritable(fd, True)
     lease.keep(fd)
     child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False)
     os.close(fd)

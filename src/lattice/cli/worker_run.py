@@ -1,14 +1,21 @@
-"""`worker run`: begin a run, and wait for its end where that is asked for."""
+"""`worker run`: begin a run, and wait for its end where that is asked for.
+
+What it imports on top is little: its guard's interpreter starts first, and both then import at the same time.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 
 from lattice.cli.arguments import Answer, Command, Context, Parser, add_task
 from lattice.cli.render import line, span
-from lattice.workers import launch, preflight, run_view
-from lattice.workers.queueing import queue
+from lattice.workers import standby
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lattice.workers.preflight import Plan
 
 
 class WorkerRun(Command):
@@ -41,35 +48,55 @@ class WorkerRun(Command):
     def run(self, args: argparse.Namespace, context: Context) -> Answer:
         board = context.board
         by = context.sign(args)
-        request = preflight.Request(args.worker, args.task, args.commit, args.base, args.resume)
-        prepared = preflight.plan(board, request, context.environ)
         if args.dry_run:
-            shape = prepared.described()
+            shape = _planned(args, context).described()
             return Answer(
                 data=lambda: shape,
                 text=lambda _: "\n".join(f"{key}: {line(_told(key, value))}" for key, value in shape.items() if value),
                 quiet="",
             )
-        task = launch.start(board, prepared, by, wait=not args.no_queue)
-        run_id = prepared.spec.run_id
+        # Its root as text: `board.root` would import pathlib first.
+        with standby.begun(os.path.dirname(board.path()), board.ledger.new_id("run")) as guard:
+            from lattice.workers import launch  # as the module says
+            from lattice.workers.queueing import queue
+
+            run_id = guard.run_id
+            prepared = _planned(args, context, run_id)
+            task = launch.start(board, prepared, by, guard, wait=not args.no_queue)
         if args.wait:
             from lattice.cli.worker_wait import waited  # most starts do not wait
 
             return waited(context, run_id, quiet=args.quiet or args.json)
-        _, events = board.store.history(task.id)
-        run = run_view.view(board, board.store.task(task.id), events, run_id)
-        place = queue.place(board, run_id) if run.queued else None
+        run = task.run(run_id)
+        place = queue.place(board, run_id) if run is not None and run.state == "queued" else None
+        whom = f"{prepared.definition.name} on {line(task.name)}"
         if place is not None:
-            said = f"Queued {run.worker} on {line(run.task)}, at place {place}: {run_id}"
+            said = f"Queued {whom}, at place {place}: {run_id}"
             further = "see what it waits for: lattice worker queue"
         else:
-            said = f"Started {run.worker} on {line(run.task)}: {run_id}"
+            said = f"Started {whom}: {run_id}"
             further = f"follow it: lattice worker logs {run_id} --follow"
         return Answer(
-            data=lambda: run.fields() | {"place": place},
+            data=lambda: _viewed(context, task.id, run_id) | {"place": place},
             text=lambda _: f"{said}\n  {further}",
             quiet=run_id,
         )
+
+
+def _planned(args: argparse.Namespace, context: Context, run_id: str | None = None) -> Plan:
+    from lattice.workers import preflight  # as the module says
+
+    request = preflight.Request(args.worker, args.task, args.commit, args.base, args.resume)
+    return preflight.plan(context.board, request, context.environ, run_id)
+
+
+def _viewed(context: Context, task_id: str, run_id: str) -> dict[str, object]:
+    """The run as it is now; for people its name is enough."""
+    from lattice.workers import run_view  # as above
+
+    board = context.board
+    _, events = board.store.history(task_id)
+    return run_view.view(board, board.store.task(task_id), events, run_id).fields()
 
 
 def _told(key: str, value: object) -> str:

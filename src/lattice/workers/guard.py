@@ -1,11 +1,11 @@
 """The guard: a small subreaper that starts the supervisor, waits for it, and finishes the run should it die.
 
-    python -I -S -c … lattice.workers.guard FOLDER RUN_ID LEASE_FD ENV_FD READY_FD
+    python -I -S -c … lattice.workers.guard FOLDER RUN_ID SOCKET_FD
 
-It is started detached, with a clean environment, holding nothing but the three descriptors:
-the locked lease, which it hands on and keeps no copy of (so that the lease is free at the very moment
-the supervisor is dead); the environments, which never touch the disk; and the pipe on
-which the starter waits. The supervisor is a fork of it: one start-up less, and their memory is shared.
+It is started detached, with a clean environment, holding nothing but a socket, and before there is a run
+(`standby.py`). By the socket come the locked lease, which it hands on and keeps no copy of (so that the lease is
+free at the very moment the supervisor is dead), and the environments, which never touch the disk; the starter
+waits at its other end. The supervisor is a fork of it: one start-up less, and their memory is shared.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from pathlib import Path
 from types import FrameType
 
 from lattice.commands.board import FOLDER, Board, read_config
+from lattice.commands.hooks import IN_HOOK
 from lattice.errors import LatticeError
-from lattice.workers import lease, liveness, supervisor
+from lattice.workers import lease, liveness, standby, supervisor
 from lattice.workers.processes.tree import become_subreaper, sweep
 from lattice.workers.queueing import attendant
 from lattice.workers.queueing.sight import Memory
@@ -44,27 +45,44 @@ def main(arguments: Sequence[str]) -> int:
         # A terminal that closes does not take the guard with it. A handler, not SIG_IGN: what is ignored
         # stays so across execve(2), and the engine could never be asked to end.
         signal.signal(signum, _pass)
-    lease_fd, env_fd, ready_fd = (int(number) for number in arguments[2:5])
-    environment, origin = _read_environments(env_fd)
-    order: Order | None = Order(Path(arguments[0]), arguments[1], lease_fd, ready_fd, environment, origin)
     memory = Memory()
+    own = _equipped(arguments[1])
     gc.freeze()  # What is there by now stays: a collection in a fork would write to each page of it, and so copy it.
+    order = _ordered(Path(arguments[0]), arguments[1], int(arguments[2]))
     while order is not None:
         try:
-            _guard(order, memory)
+            _guard(order, own, memory)
             order = None
         except Succeeds as become:  # in a fork: what this process was before is gone with its stack
             order = become.order
+            own = _equipped(order.run_id)
     return 0
 
 
-def _guard(order: Order, memory: Memory) -> None:
+def _equipped(run_id: str) -> Predecessor:
+    """All that a guard is before it has its order: it is waited for by then."""
+    become_subreaper()
+    return Predecessor(run_id)
+
+
+def _ordered(root: Path, run_id: str, socket_fd: int) -> Order | None:
+    """What its starter orders, once that is known; None where nothing is."""
+    received = standby.receive(socket_fd)
+    if received is None:
+        return None
+    lease_fd, env_fd = received
+    environment, origin = _read_environments(env_fd)
+    return Order(root, run_id, lease_fd, socket_fd, environment, origin)
+
+
+def _guard(order: Order, own: Predecessor, memory: Memory) -> None:
     """One run to its end. Raises Succeeds in the fork that guards the next."""
+    os.environ.pop(IN_HOOK, None)
+    if IN_HOOK in order.environment:
+        os.environ[IN_HOOK] = order.environment[IN_HOOK]
     lease.keep(order.lease_fd)
     os.set_inheritable(order.ready_fd, False)
-    become_subreaper()
     folder = RunFolder(order.root / FOLDER, order.run_id)
-    own = Predecessor(order.run_id)
     guard, child = os.getpid(), os.fork()
     if child == 0:
         status = _supervise(order, folder)

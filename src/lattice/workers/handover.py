@@ -9,29 +9,24 @@ import json
 import os
 import select
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 
-import lattice
 from lattice.commands.board import Board
 from lattice.commands.hooks import IN_HOOK
 from lattice.core.run import Ending, Evidence
+from lattice.workers import standby
 from lattice.workers.ends.certificate import Found
 from lattice.workers.ends.outcome import outcome_of
-from lattice.workers.lease import hand_on
 from lattice.workers.processes.tree import signal_tree
 from lattice.workers.runs import RunFolder
 from lattice.workers.spec import RunSpec
+from lattice.workers.standby import Standby
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
 READY_WITHIN_S = 30.0
-_INHERITED_BY_GUARD = ("PATH", "HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "TMPDIR", "USER", "LOGNAME")
-_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from lattice.workers.guard import main; main(sys.argv[1:])"
 
 
 def given_to(spec: RunSpec, folder: RunFolder) -> dict[str, str]:
@@ -69,43 +64,29 @@ def environment_of(spec: RunSpec, folder: RunFolder, origin: Mapping[str, str]) 
 def start_guard(
     board: Board, folder: RunFolder, lease_fd: int, environment: Mapping[str, str], origin: Mapping[str, str]
 ) -> str | None:
-    """Hand the lease to a guard, and wait until the run is supervised. What went wrong, or None.
+    """Start a guard, and hand the run to it. What went wrong, or None."""
+    with standby.begun(board.root, folder.run_id) as guard:
+        return hand_over(guard, lease_fd, environment, origin)
+
+
+def hand_over(guard: Standby, lease_fd: int, environment: Mapping[str, str], origin: Mapping[str, str]) -> str | None:
+    """Hand the lease to the guard, and wait until the run is supervised. What went wrong, or None.
 
     `origin` is the environment from which the guard may start runs that wait.
     """
-    package = str(Path(lattice.__file__).parent.parent)  # the guard is of the same version, however this one was found
-    own = {name: os.environ[name] for name in _INHERITED_BY_GUARD if name in os.environ}
-    read_fd, write_fd = os.pipe()
     try:
         with _on_paper({"environment": dict(environment), "origin": dict(origin)}) as env_file:
-            hand_on(lease_fd)
-            handed = (lease_fd, env_file.fileno(), write_fd)
-            guard = subprocess.Popen(
-                # Without `site`: it reads other packages' files, for which a guard has no use.
-                [sys.executable, "-I", "-S", "-c", _BOOT, package, str(board.root), folder.run_id, *map(str, handed)],
-                cwd="/",
-                env=own | ({IN_HOOK: environment[IN_HOOK]} if IN_HOOK in environment else {}),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                pass_fds=handed,
-            )
-        os.close(write_fd)
-        write_fd = -1
-        if ready(read_fd):
-            guard.returncode = 0  # It outlives this process on purpose, and nobody here waits for it.
+            ready_fd = guard.order(lease_fd, env_file.fileno())
+        if ready(ready_fd):
             return None
-        signal_tree(guard.pid, signal.SIGKILL)
-        guard.kill()
-        guard.wait()
-        return "its guard ended, or hung, before the run was supervised"
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # It ended before it had its order.
     except OSError as why:
         return f"its guard could not be started: {why}"
-    finally:
-        os.close(read_fd)
-        if write_fd >= 0:
-            os.close(write_fd)
+    if guard.pid is not None:
+        signal_tree(guard.pid, signal.SIGKILL)
+    guard.end()
+    return "its guard ended, or hung, before the run was supervised"
 
 
 def note_end(board: Board, folder: RunFolder, spec: RunSpec, ending: Ending, by: str) -> None:
@@ -121,10 +102,13 @@ def note_end(board: Board, folder: RunFolder, spec: RunSpec, ending: Ending, by:
 
 
 def ready(read_fd: int) -> bool:
-    """Whether a guard says on its pipe that its run is supervised; False where it ends, or hangs, before."""
+    """Whether a guard says that its run is supervised; False where it ends, or hangs, before."""
     poller = select.poll()
     poller.register(read_fd, select.POLLIN)
-    return bool(poller.poll(READY_WITHIN_S * 1000)) and os.read(read_fd, 1) == b"r"
+    try:
+        return bool(poller.poll(READY_WITHIN_S * 1000)) and os.read(read_fd, 1) == b"r"
+    except ConnectionResetError:  # It ended with its order unread.
+        return False
 
 
 def _on_paper(shape: Mapping[str, Mapping[str, str]]) -> BinaryIO:

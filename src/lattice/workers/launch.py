@@ -24,10 +24,13 @@ from lattice.workers.queueing import queue
 from lattice.workers.reconcile import mend
 from lattice.workers.runs import RunFolder, host_name
 from lattice.workers.spec import RunSpec
+from lattice.workers.standby import Standby
 
 
-def start(board: Board, prepared: Plan, by: Signature, *, wait: bool = True) -> Task:
+def start(board: Board, prepared: Plan, by: Signature, guard: Standby | None = None, *, wait: bool = True) -> Task:
     """Request the run, and hand it to its guard where its turn is now. Returns the task with the run in it.
+
+    `guard` is one that was begun for this run while it was planned; without it one is started when there is a run.
 
     Where as many run as may, it joins the queue, or raises LimitReached without `wait`. Raises AlreadyRunning,
     BudgetExceeded (nothing was written), StorageError, LockTimeout; RunSetupError where the guard could not be started:
@@ -48,7 +51,11 @@ def start(board: Board, prepared: Plan, by: Signature, *, wait: bool = True) -> 
     try:
         if queued:
             return task
-        problem = handover.start_guard(board, folder, lease_fd, prepared.environment, prepared.origin)
+        environments = (prepared.environment, prepared.origin)
+        if guard is not None:
+            problem = handover.hand_over(guard, lease_fd, *environments)
+        else:
+            problem = handover.start_guard(board, folder, lease_fd, *environments)
     finally:
         os.close(lease_fd)
     if problem is not None:

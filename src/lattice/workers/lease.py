@@ -4,8 +4,8 @@ No pid to be reused, no clock to be wrong, no heartbeat to be late: whoever can 
 that nobody holds it (design §1.5). Why it is built like this:
 
 - flock(2), not POSIX locks (fcntl(2)): those fall when *any* descriptor of the file is closed by the
-  process, and are not inherited. A flock belongs to the open file description: it is handed on to
-  a child without a gap, and lives until the last copy of the descriptor is closed. For the same reason
+  process, and are not inherited. A flock belongs to the open file description: it is handed on by a message
+  or to a child without a gap, and lives until the last copy of the descriptor is closed. For the same reason
   a lease must not leak into a worker, or the worker would keep it; see `keep`.
 - A lock file is never unlinked while it may be in use: between unlink and create, two processes lock
   two files of one name, and both hold "the" lock.
@@ -86,11 +86,6 @@ def wait_until_free(path: StrPath, within_s: float) -> bool:
 
 def _too_late(_signum: int, _frame: FrameType | None) -> None:
     raise TimeoutError
-
-
-def hand_on(fd: int) -> None:
-    """Let the next child executed inherit the lease: it is then held until both have closed it."""
-    os.set_inheritable(fd, True)
 
 
 def keep(fd: int) -> None:

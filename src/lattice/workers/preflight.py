@@ -74,18 +74,18 @@ class Plan(Record):
         }
 
 
-def plan(board: Board, request: Request, environ: Mapping[str, str]) -> Plan:
-    """Check that the run can work. Raises what is wrong, and writes nothing."""
+def plan(board: Board, request: Request, environ: Mapping[str, str], run_id: str | None = None) -> Plan:
+    """Check that the run can work, and call it `run_id` where it has a guard by now. Raises what is wrong."""
     repo = Repository.around(board.root)
     definition = catalogue.find(request.worker, repo.top if repo else board.root)
-    return _planned(board, repo, definition, request, environ, None)
+    return _planned(board, repo, definition, request, environ, run_id=run_id)
 
 
 def plan_of(
     board: Board, definition: Definition, request: Request, environ: Mapping[str, str], parent: str | None = None
 ) -> Plan:
     """As `plan`, of a definition that is at hand; `parent` is the run of the team that the new one belongs to."""
-    return _planned(board, Repository.around(board.root), definition, request, environ, parent)
+    return _planned(board, Repository.around(board.root), definition, request, environ, parent=parent)
 
 
 def _planned(
@@ -94,7 +94,9 @@ def _planned(
     definition: Definition,
     request: Request,
     environ: Mapping[str, str],
-    parent: str | None,
+    *,
+    parent: str | None = None,
+    run_id: str | None = None,
 ) -> Plan:
     task = board.store.task(board.resolve(request.task))
     top = repo.top if repo else board.root
@@ -105,7 +107,7 @@ def _planned(
         from lattice.workers.budgets import check_team  # only the runs of teams and agents pay for it
 
         check_team(board, definition, top, environ)
-    folder = RunFolder(board.folder, board.ledger.new_id("run"))
+    folder = RunFolder(board.folder, run_id or board.ledger.new_id("run"))
     asked = _Asked(board, definition, task, environ, folder, repo, top, session)
     site = _site(asked, request)
     spec = _spec(asked, site, _program(asked, _values(asked, site)), parent)

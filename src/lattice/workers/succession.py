@@ -18,7 +18,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lattice.commands.board import Board
-from lattice.commands.hooks import IN_HOOK
 from lattice.core.record import Record
 from lattice.workers import handover
 from lattice.workers.processes.marks import RUN_MARK
@@ -90,9 +89,6 @@ class Predecessor:
             os.setsid()
             replace_word(self._run_id, order.run_id)
             os.environ.pop(RUN_MARK, None)
-            os.environ.pop(IN_HOOK, None)
-            if IN_HOOK in order.environment:
-                os.environ[IN_HOOK] = order.environment[IN_HOOK]
         except BaseException:  # noqa: BLE001  # whoever forked it sees that it is gone, and says so
             os._exit(1)
         raise Succeeds(order)

@@ -14,7 +14,7 @@ import pytest
 
 from lattice.commands.tasks import CreateTask
 from lattice.core.run_events import ProcessCompleted, ProcessFailed
-from lattice.workers import handover, launch, liveness, preflight
+from lattice.workers import launch, liveness, preflight, standby
 from lattice.workers.queueing import queue
 from lattice.workers.runs import open_runs
 from tests.torture.arena import Finding, contained, forked, settle
@@ -51,7 +51,7 @@ def begin(site: Site, orders: Orders) -> None:
     """Start the run whose guard is under orders, and the two that wait."""
 
     def gated() -> None:
-        put(handover, "_BOOT", boot_text(orders, {}))
+        put(standby, "_BOOT", boot_text(orders, {}))
         start(site, "Gated", "LAT-1")
 
     assert 0 == os.waitpid(forked(gated), 0)[1]

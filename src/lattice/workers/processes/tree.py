@@ -8,7 +8,6 @@ supervisor left behind is below nobody: that is `marks.py`. Neither alone reache
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import time
@@ -40,6 +39,8 @@ def die_with(parent: int) -> None:
 
 
 def _prctl(option: int, value: int) -> None:
+    import ctypes  # who starts a run signals a tree in the worst case, and becomes nobody's reaper
+
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(option, value, 0, 0, 0) != 0:
         number = ctypes.get_errno()
