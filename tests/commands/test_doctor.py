@@ -6,28 +6,34 @@ import contextlib
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lattice.commands.artifacts import Attach
 from lattice.commands.board import Board
-from lattice.commands.doctor import Repair, examine, rebuild_all, rebuild_task
+from lattice.commands.doctor import Judge, examine
+from lattice.commands.mends import Repair
+from lattice.commands.rebuild import rebuild_all, rebuild_task
 from lattice.commands.tasks import Comment, CreateTask, change
 from lattice.core.events import RelationshipAdded
 from lattice.core.fulltext import parse_words
+from lattice.core.integrity import Finding
 from lattice.core.task import Task
 from lattice.errors import LogDamaged, NotFound, ValidationError
 from lattice.ledger import Signature
-from lattice.store.files import doctor
+from lattice.store.files import doctor, doctor_derived
 from lattice.store.files.disk import StrPath
 from lattice.store.files.locks import locked
 from tests.conftest import ANN, reopened
 
 NOBODY = "task_01JD0000000000000000000000"
 ARTIFACT = "art_01JD0000000000000000000000"
+TICK_NS = 20_000_000
 
 
 @pytest.fixture
@@ -90,6 +96,34 @@ def test_a_sound_board_has_no_findings(kept: Board) -> None:
     assert [] == found(kept)
     report = examine(kept)
     assert (2, 4, 1) == (report.tasks, report.events, report.artifacts)
+
+
+@pytest.mark.parametrize("when", ["before the lists are read", "after"])
+def test_what_writers_do_while_we_look_is_no_finding(kept: Board, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write() -> None:
+        began_ns = time.time_ns()
+        while time.time_ns() < began_ns + TICK_NS:  # A file's time is that of the kernel's last tick.
+            os.sched_yield()
+        CreateTask("Third").run(kept, ANN)
+        change(kept, "LAT-3", Comment("said"), ANN)
+        Attach(inline="more").run(kept, "LAT-3", ANN)
+        (kept.folder / "plans" / f"{kept.resolve('LAT-3')}.md").write_text("a plan", encoding="utf-8")
+
+    def begun() -> Judge:
+        if when.startswith("before"):
+            write()
+        return lambda _: []
+
+    if when == "after":
+        compare = doctor_derived.compare
+
+        def late(*args: Any) -> Iterator[Finding]:
+            write()
+            return compare(*args)
+
+        monkeypatch.setattr(doctor_derived, "compare", late)
+    assert () == examine(kept, begun).findings
+    assert () == examine(reopened(kept)).findings
 
 
 def test_looking_changes_nothing(kept: Board) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from lattice.commands.board import Board
-from lattice.commands.doctor import Repair, examine, rebuild_all
+from lattice.commands.doctor import examine
+from lattice.commands.mends import Repair
+from lattice.commands.rebuild import rebuild_all
 from lattice.commands.tasks import ChangeStatus, Comment, CreateTask, RecordEvent, Update, change
 from lattice.core.task import Task
 from lattice.errors import LogDamaged

@@ -133,7 +133,7 @@ def test_a_first_index_of_many_is_read_by_several_processes_and_says_the_same(
         CreateTask(f"Filler {number}").run(filled, ANN)
     archive(filled, "LAT-4", ANN)
     (filled.folder / "tasks" / f"{filled.resolve('LAT-5')}.json").unlink()
-    for log in (filled.folder / "events").glob("task_*.jsonl"):
+    for log in filled.folder.rglob("events/task_*.jsonl"):
         at_ns = OLD_NS * 2 if log.stem == filled.resolve("LAT-3") else OLD_NS
         os.utime(log, ns=(at_ns, at_ns))
     (filled.folder / index_file.FILE).unlink()

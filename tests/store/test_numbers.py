@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lattice.commands.board import Board
-from lattice.commands.doctor import rebuild_all
+from lattice.commands.rebuild import rebuild_all
 from lattice.commands.tasks import CreateTask
 from lattice.store.files import ids_file
 from tests.commands.earlier import install

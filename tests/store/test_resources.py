@@ -10,7 +10,7 @@ import pytest
 
 from lattice.commands import resources as commands
 from lattice.commands.board import Board
-from lattice.commands.doctor import rebuild_all
+from lattice.commands.rebuild import rebuild_all
 from lattice.commands.resources import Acquire, CreateResource
 from lattice.errors import LatticeError
 from lattice.ledger import Signature

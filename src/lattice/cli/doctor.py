@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from lattice.cli.arguments import Answer, Command, Context, Parser
 from lattice.cli.progress import progress
 from lattice.cli.render import Terminal, line
-from lattice.commands import doctor
-from lattice.commands.doctor import Mended, Report
+from lattice.commands.doctor import Judge, Report, examine
 from lattice.core.integrity import Finding
 from lattice.core.text import how_many
 from lattice.errors import MissingActor, ValidationError
@@ -17,6 +16,8 @@ from lattice.errors import MissingActor, ValidationError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from lattice.commands.mends import Mended
 
 SECTIONS = {
     "All JSON files valid": ("json_parse", "unreadable"),
@@ -54,7 +55,9 @@ class Doctor(Command):
         if args.fix and report.mendable:
             if not (args.json or args.quiet):
                 context.write(_plan(report.mendable))
-            repair = doctor.Repair(context.board, _signature(args, context), lambda: _clear_runs(context))
+            from lattice.commands.mends import Repair  # whoever only looks does without
+
+            repair = Repair(context.board, _signature(args, context), lambda: _clear_runs(context))
             mended = repair.run(report.mendable)
             if not (args.json or args.quiet):
                 context.write(_done(mended, str(repair.folder.relative_to(context.board.root))))
@@ -84,12 +87,14 @@ class Rebuild(Command):
             raise ValidationError("Provide a task ID or use --all.", hint="lattice rebuild --all")
         if args.task is not None and args.all:
             raise ValidationError("Cannot specify both a task ID and --all.", hint="lattice rebuild --all")
+        from lattice.commands.rebuild import rebuild_all, rebuild_task  # a doctor does without
+
         if args.task is not None:
-            task = doctor.rebuild_task(context.board, args.task)
+            task = rebuild_task(context.board, args.task)
             shape: dict[str, Any] = {"global_log_rebuilt": False, "rebuilt_tasks": [task.id]}
             return Answer(data=lambda: shape, text=lambda _: f"Rebuilt {task.name} ({task.id})", quiet=task.name)
         with progress(args, "tasks") as tell:
-            rebuilt = doctor.rebuild_all(context.board, tell)
+            rebuilt = rebuild_all(context.board, tell)
         shape = {"global_log_rebuilt": True, "rebuilt_resources": list(rebuilt.resources)}
         shape["rebuilt_tasks"] = list(rebuilt.tasks)
         if rebuilt.damaged:
@@ -104,11 +109,15 @@ class Rebuild(Command):
 
 
 def _examine(args: argparse.Namespace, context: Context) -> Report:
-    from lattice.workers import leftovers  # a rebuild, and the completion of both, do without
-
     board = context.board
+
+    def runs() -> Judge:
+        from lattice.workers import leftovers  # while the logs are read
+
+        return leftovers.look(board, context.environ)
+
     with progress(args, "tasks") as tell:
-        return doctor.examine(board, lambda tasks: leftovers.find(board, tasks, context.environ), tell)
+        return examine(board, runs, tell)
 
 
 def _signature(args: argparse.Namespace, context: Context) -> Any:

@@ -14,7 +14,7 @@ from lattice.core.task import Task
 from lattice.errors import Archived, LatticeError, LogDamaged, NotFound, StorageError, ValidationError
 from lattice.store.files import archive, changes, disk, numbers, snapshot
 from lattice.store.files.locks import locked
-from lattice.store.files.log import Log, read_log, unreadable
+from lattice.store.files.log import Log, read_log, tasks_in, unreadable
 from lattice.store.files.snapshot import Snapshot
 from lattice.store.files.tail import FileTail, storage_error
 
@@ -86,11 +86,7 @@ class FileStore:
     def streams(self, *, archived: bool = False) -> list[str]:
         """The ids of all tasks that are not archived, or of all that are, oldest first."""
         home = ARCHIVE if archived else ""
-        try:
-            names = [name.partition(".") for name in os.listdir(f"{self.root}/{home}events")]
-        except FileNotFoundError:
-            return []  # A fresh clone of a board without tasks.
-        return sorted(stem for stem, _, ending in names if ending == "jsonl" and is_id("task", stem))
+        return sorted(tasks_in(f"{self.root}/{home}events"))
 
     @contextmanager
     def view(self, *, archived: bool = False, texts: bool = False, unread: Unread | None = None) -> Iterator[View]:

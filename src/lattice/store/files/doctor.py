@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence, Set
-from contextlib import closing
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import closing, suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -43,9 +44,9 @@ WRITER_WAIT_S = 1.0
 class Seen(Record):
     """What one pass over all logs found, beside what is wrong with them."""
 
+    began_ns: int  # since 1970
     tasks: dict[str, Card]  # archived ones too
     archived: frozenset[str]
-    named: dict[str, frozenset[str]]  # by folder: the files of the logs that were read, and those of their snapshots
     damaged: frozenset[str]
     lifecycle: bytes  # what _lifecycle.jsonl has to say
     short_ids: tuple[tuple[str, str], ...]  # each with its task, in the order they were given out
@@ -54,18 +55,23 @@ class Seen(Record):
     findings: tuple[Finding, ...]
 
 
-def look(board: Path, meanwhile: Callable[[], None]) -> Seen:
-    """Read every log once. `meanwhile` is called while other processes are still at it."""
+Files = Mapping[str, Set[str]]
+"""By folder: the names of the logs that there are, and those that their snapshots have."""
+
+
+def look(board: Path, meanwhile: Callable[[Files], None]) -> Seen:
+    """Read every log once. `meanwhile` is called, with their names, while other processes are still at it."""
+    began_ns = time.time_ns()
     places = scan.places(board)
     with closing(each_part(partial(_look, board), places, OWN_PART)) as answers:
         first = next(answers)
-        meanwhile()
+        meanwhile(_files(places))
         parts = [first, *answers]
     lines = {event_id: line for part in parts for event_id, line in part.lifecycle}
     return Seen(
+        began_ns=began_ns,
         tasks={task_id: card for part in parts for task_id, card in part.tasks.items()},
         archived=frozenset(task_id for task_id, _, _, archived in places if archived),
-        named=_named(places),
         damaged=frozenset(task_id for part in parts for task_id in part.damaged),
         lifecycle=b"".join(line for _, line in sorted(lines.items())),
         short_ids=tuple(named for part in parts for named in part.short_ids),
@@ -75,13 +81,22 @@ def look(board: Path, meanwhile: Callable[[], None]) -> Seen:
     )
 
 
-def _named(places: Sequence[Place]) -> dict[str, frozenset[str]]:
-    named = {}
-    for folder, put_away in scan.PLACES:
+def is_at_work(board: Path, task_id: str, seen: Seen) -> bool:
+    """Whether the task's log changed since the look began: what is beside it may then be later than what was read."""
+    for home, _ in scan.PLACES:
+        with suppress(OSError):  # It is in the other place, or nowhere.
+            if os.stat(f"{board}/{home}events/{task_id}.jsonl").st_mtime_ns > seen.began_ns:
+                return True
+    return False
+
+
+def _files(places: Sequence[Place]) -> Files:
+    files = {}
+    for home, put_away in scan.PLACES:
         ids = [task_id for task_id, _, _, archived in places if archived is put_away]
-        named[os.path.join(folder, "events")] = frozenset([f"{task_id}.jsonl" for task_id in ids])
-        named[os.path.join(folder, "tasks")] = frozenset([f"{task_id}.json" for task_id in ids])
-    return named
+        files[f"{home}events"] = frozenset([f"{task_id}.jsonl" for task_id in ids])
+        files[f"{home}tasks"] = frozenset([f"{task_id}.json" for task_id in ids])
+    return files
 
 
 class _Part(Record):

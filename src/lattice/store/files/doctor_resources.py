@@ -5,7 +5,7 @@ It changes nothing. What is derived is mended by `FileResources.rebuild`, a torn
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lattice.core.codec import BadLine, parse
@@ -24,12 +24,11 @@ if TYPE_CHECKING:
 AGAIN = "write it again from the log"
 
 
-def look(board: Path) -> Iterator[Finding]:
-    """Each log of a resource, then each snapshot."""
-    store = FileResources(board)
+def look(board: Path, store: FileResources, ids: Sequence[str]) -> Iterator[Finding]:
+    """Each log of these resources, which are all there are, then each snapshot."""
     whole: dict[str, Resource] = {}  # by name, the older of two
     damaged: set[str] = set()
-    for resource_id in store.ids():
+    for resource_id in ids:
         where = f"events/{resource_id}.jsonl"
         try:
             resource, log = store.load(resource_id)

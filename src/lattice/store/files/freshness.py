@@ -126,7 +126,7 @@ def _look(file: IndexFile, root: str, now_ns: int) -> _Look:
     journal = {"journal": f"{news.generation}:{news.end}"}
     if news.gap or not _accounted(facts.get("folders"), times, news) or _is_due(facts.get("looked"), now_ns):
         # What nobody knows is stamped by whoever reads it: by as many processes as read.
-        found = dict.fromkeys(stamps.names(root), "") if file.is_empty() else stamps.every(root, now_ns)
+        found = dict.fromkeys(stamps.tasks(root), "") if file.is_empty() else stamps.every(root, now_ns)
         rests = all(changed < now_ns - stamps.TICK_NS for changed in times)
         looked = f"{now_ns}:{time.time_ns() - now_ns}"
         facts = {"folders": _joined(times) if rests else "", "looked": looked, **journal}

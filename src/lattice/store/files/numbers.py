@@ -20,6 +20,7 @@ from lattice.errors import LatticeError
 from lattice.store.files import disk, ids_file
 from lattice.store.files.disk import StrPath
 from lattice.store.files.locks import locked
+from lattice.store.files.log import tasks_in
 
 _NUMBER_MAX = 999_999_999  # as many digits as a short id may have
 
@@ -225,10 +226,8 @@ class ShortIds:
 
     def _logs(self) -> Iterator[tuple[str, str]]:
         for folder in _folders(self._board):
-            for name in _names(folder):
-                stem, dot, ending = name.partition(".")
-                if dot and ending == "jsonl" and is_id("task", stem):
-                    yield stem, f"{folder}/{name}"
+            for task_id in tasks_in(folder):
+                yield task_id, f"{folder}/{task_id}.jsonl"
 
 
 def _folders(board: StrPath) -> tuple[str, str]:
@@ -268,13 +267,6 @@ def _numbers_in(torn: bytes) -> dict[str, int]:
             prefix, _, number = short_id.rpartition("-")
             numbers[prefix] = max(numbers.get(prefix, 1), int(number) + 1)
     return numbers
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except FileNotFoundError:
-        return []
 
 
 def _changed_at(folder: str) -> int:

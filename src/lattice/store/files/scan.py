@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,11 +13,11 @@ from lattice.core.record import NamedTuple, Record
 from lattice.core.task import Task
 from lattice.errors import LatticeError, LogDamaged, ValidationError
 from lattice.store.files import disk, snapshot
-from lattice.store.files.log import Log, read_log, unreadable
+from lattice.store.files.log import Log, read_log, tasks_in, unreadable
 from lattice.store.files.tail import LIFECYCLE
 
 _TIME = re.compile(rb'"ts":"([0-9TZ:.+-]*)"')
-PLACES = (("", False), ("archive", True))
+PLACES = (("", False), ("archive/", True))
 
 
 class Stream(Record):
@@ -65,14 +64,11 @@ Place = tuple[str, str, str, bool]
 
 def places(board: Path) -> list[Place]:
     """Where every task's log and snapshot are, oldest task first."""
-    found = []
-    for name, archived in PLACES:
-        events, tasks = os.path.join(board, name, "events"), os.path.join(board, name, "tasks")
-        for file in sorted(_names(events)):
-            stem = file[:-6]
-            if file.endswith(".jsonl") and is_id("task", stem):
-                found.append((stem, f"{events}/{file}", f"{tasks}/{stem}.json", archived))
-    return sorted(found)
+    return sorted(
+        (task_id, f"{board}/{home}events/{task_id}.jsonl", f"{board}/{home}tasks/{task_id}.json", archived)
+        for home, archived in PLACES
+        for task_id in tasks_in(f"{board}/{home}events")
+    )
 
 
 def streams(board: Path, since: str | None = None) -> Iterator[Stream]:
@@ -95,9 +91,9 @@ def find(board: Path, task_id: str) -> Stream | None:
     """The log of one task, archived or not, read and replayed; None where there is none."""
     if not is_id("task", task_id):
         return None
-    for name, archived in PLACES:
-        folder = os.path.join(board, name)
-        found = read(Stream(task_id, f"{folder}/events/{task_id}.jsonl", f"{folder}/tasks/{task_id}.json", archived))
+    for home, archived in PLACES:
+        folder = f"{board}/{home}"
+        found = read(Stream(task_id, f"{folder}events/{task_id}.jsonl", f"{folder}tasks/{task_id}.json", archived))
         if found is not None:
             return found
     return None
@@ -212,10 +208,3 @@ def _replayed(log: Log) -> Task | None:
     for event in log.events:
         task = evolve(task, event)
     return task
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []

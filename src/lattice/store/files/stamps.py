@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from lattice.core.ids import is_id
+from lattice.store.files.log import tasks_in
 
 AWAY = "archive/"
 """What the stamp of an archived task's log begins with."""
@@ -16,13 +16,9 @@ AWAY = "archive/"
 TICK_NS = 50_000_000  # more than the kernel's coarse clock, from which files get their times
 
 
-def names(root: str) -> list[str]:
-    """The task of every log, of one that is being archived perhaps twice."""
-    found: list[str] = []
-    for place in (AWAY, ""):
-        with suppress(FileNotFoundError):  # A fresh clone: git carries no empty folders.
-            found += os.listdir(f"{root}/{place}events")
-    return [name[:-6] for name in found if name.endswith(".jsonl") and is_id("task", name[:-6])]
+def tasks(root: str) -> list[str]:
+    """The tasks of all logs, one that is being archived perhaps twice."""
+    return [*tasks_in(f"{root}/{AWAY}events"), *tasks_in(f"{root}/events")]
 
 
 def every(root: str, now_ns: int) -> dict[str, str]:
@@ -30,18 +26,11 @@ def every(root: str, now_ns: int) -> dict[str, str]:
     found: dict[str, str] = {}
     settled_ns = now_ns - TICK_NS
     for place in (AWAY, ""):
-        try:
-            entries = os.scandir(f"{root}/{place}events")
-        except FileNotFoundError:
-            continue  # A fresh clone: git carries no empty folders.
-        with entries:
-            for entry in entries:
-                name = entry.name
-                if name.endswith(".jsonl") and is_id("task", name[:-6]):
-                    try:
-                        found[name[:-6]] = _stamp(place, entry.stat(follow_symlinks=False), settled_ns)
-                    except FileNotFoundError:
-                        continue  # It was archived while we looked.
+        folder = f"{root}/{place}events"
+        for task_id in tasks_in(folder):
+            with suppress(FileNotFoundError):  # It was archived while we looked.
+                state = os.stat(f"{folder}/{task_id}.jsonl", follow_symlinks=False)
+                found[task_id] = _stamp(place, state, settled_ns)
     return found
 
 
