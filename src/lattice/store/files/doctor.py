@@ -116,10 +116,10 @@ def _look(board: Path, places: Sequence[Place]) -> _Part:
     for place in places:
         kept = scan.read_kept(place)
         if kept is not None and _is_plain(kept.data):
-            found, attached = _card(place[0], kept.snapshot)
+            found, attached = _card(place[0], kept)
             events += kept.data.count(b"\n")
             part.lifecycle.extend(kept.lifecycle())
-            part.short_ids.extend((short_id, place[0]) for short_id in kept.short_ids(found.short_id))
+            part.short_ids.extend([(short_id, place[0]) for short_id in kept.short_ids(found.short_id)])
         else:
             stream = scan.read(Stream(*place))
             if stream is None:
@@ -141,17 +141,23 @@ def _look(board: Path, places: Sequence[Place]) -> _Part:
     return part.replace(events=events)
 
 
+_NO_RUNS, _NO_EVIDENCE, _NO_LINKS = (
+    b'\n  "%b": [],\n' % name for name in (b"active_processes", b"evidence_refs", b"relationships_out")
+)
+"""Members of a snapshot: nothing below them begins a line so."""
+
+
 def _is_plain(log: bytes) -> bool:
     # A comment that is changed or taken back has to be there: that, the snapshot does not know.
     return b'"comment_edited"' not in log and b'"comment_deleted"' not in log
 
 
-def _card(task_id: str, text: snapshot.Text) -> tuple[Card, list[str]]:
+def _card(task_id: str, kept: scan.Kept) -> tuple[Card, list[str]]:
     """What the doctor keeps of a task, and the artifacts that are attached to it."""
-    plain = text.members(b"active_processes", b"evidence_refs", b"relationships_out", b"short_id", b"status")
-    if plain is not None and plain[:3] == [b"[]"] * 3:
-        return Card(task_id, loads(plain[3]), loads(plain[4]), (), ()), []
-    shape = loads(text.data)
+    text = kept.snapshot.data
+    if _NO_RUNS in text and _NO_EVIDENCE in text and _NO_LINKS in text:
+        return Card(task_id, *kept.named(), (), ()), []
+    shape = loads(text)
     return card(shape), [ref["id"] for ref in shape["evidence_refs"] if ref["source_type"] == "artifact"]
 
 

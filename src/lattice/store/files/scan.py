@@ -138,6 +138,14 @@ class Kept(Record):
     snapshot: snapshot.Text
     told: list[Told]
 
+    def named(self) -> tuple[str | None, str]:
+        """The short id and the status of the task."""
+        found = _NAMED.search(self.snapshot.data)
+        if found is None:
+            shape = loads(self.snapshot.data)
+            return shape["short_id"], shape["status"]
+        return found[1].decode("ascii") if found[1] is not None else None, found[2].decode("ascii")
+
     def lifecycle(self) -> list[tuple[str, bytes]]:
         """As `Stream.lifecycle`."""
         return [(event_id, line) for event_id, kind, line in self.told if kind in _LIFECYCLE]
@@ -152,6 +160,9 @@ class Kept(Record):
 
 _LIFECYCLE = frozenset(kind.kind for kind in LIFECYCLE)
 _NAMING = ("task_created", "task_short_id_assigned")
+_NAMED = re.compile(rb'\n  "short_id": (?:"([^"\\]*)"|null),\n  "status": "([^"\\]*)",\n')
+"""Members of a snapshot, which begin a line as nothing below them does: JSON has no newline in a text."""
+
 _TYPE = b'"type":"task_'
 _LOOSE = b'"type": '  # It stands in no text: there, quotes have a backslash before them.
 _ID = b',"id":"ev_'

@@ -43,27 +43,6 @@ class Text(Record):
         """Whether it is what this log, whole, says."""
         return len(log) == self.log_size and zlib.crc32(log) == self.log_crc
 
-    def short_id(self) -> str | None:
-        """The short id of the task."""
-        member = self.members(b"short_id")
-        short_id: str | None = json.loads(member[0]) if member is not None else json.loads(self.data)["short_id"]
-        return short_id
-
-    def members(self, *names: bytes) -> list[bytes] | None:
-        """The JSON text of these members, named in order, without the parsing; None where one takes several lines.
-
-        `encode` begins a line for each member, indented as nothing below it is, and JSON has no newline in a text.
-        """
-        found, at = [], 0
-        for name in names:
-            at = self.data.find(b'\n  "%b": ' % name, at)
-            start, stop = at + len(name) + 7, self.data.find(b"\n", at + 1)
-            value = self.data[start:stop].rstrip(b",")
-            if at < 0 or value in (b"[", b"{"):
-                return None
-            found.append(value)
-        return found
-
 
 def read_text(path: StrPath) -> Text | None:
     """The snapshot's text, or None where there is none that can be believed."""
