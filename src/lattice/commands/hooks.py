@@ -7,7 +7,6 @@ it is a warning on standard error. A `lattice` that a hook runs fires no hooks i
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import selectors
 import shutil
@@ -26,6 +25,7 @@ from lattice.core.record import Record
 from lattice.core.text import visible
 from lattice.errors import LatticeError
 from lattice.ledger import Written
+from lattice.store.files.digest import file_digest, sha256
 
 IN_HOOK = "LATTICE_IN_HOOK"
 KIND = "hook"
@@ -66,11 +66,11 @@ def target(hook: Hook, root: Path, environ: Mapping[str, str]) -> Target:
         for path in dict.fromkeys(candidates):
             if _is_file(path):
                 with path.open("rb") as content:
-                    files.append(Pinned(str(path), f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"))
+                    files.append(Pinned(str(path), f"sha256:{file_digest(content).hex()}"))
     except OSError as refused:
         problem = f"{refused.filename} cannot be read: {refused.strerror}"
     entry = dump({"key": hook.key, "argv": list(hook.argv), "files": [[file.path, file.digest] for file in files]})
-    digest = f"sha256:{hashlib.sha256(entry).hexdigest()}"
+    digest = f"sha256:{sha256(entry).hexdigest()}"
     return Target(hook, str(program) if program else None, tuple(files), problem, digest)
 
 

@@ -48,6 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     memory = Memory()
     own = _equipped(arguments[1])
     gc.freeze()  # What is there by now stays: a collection in a fork would write to each page of it, and so copy it.
+    gc.enable()
     order = _ordered(Path(arguments[0]), arguments[1], int(arguments[2]))
     while order is not None:
         try:

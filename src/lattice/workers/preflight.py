@@ -5,7 +5,6 @@ What is wrong is found here, while there is nothing yet to take back; `workers/l
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from lattice.commands.hooks import IN_HOOK
 from lattice.core.record import Record
 from lattice.core.task import Task
 from lattice.errors import NotFound
+from lattice.store.files.digest import file_digest, sha256
 from lattice.workers import handover
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.agents import is_agent
@@ -273,11 +273,11 @@ def _files(definition: Definition, top: Path, commands: Iterable[Sequence[str]])
     """
     real = os.path.realpath(top)
     named = [path for path in (definition.script_path(top), definition.prompt_path(top)) if path is not None]
-    found = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in named}
+    found = {str(path): sha256(path.read_bytes()).hexdigest() for path in named}
     for argv in commands:
         inside = [(argv[0], real), *((word, os.path.join(real, "workers")) for word in argv[1:])]
         for word, folder in inside:
             if os.path.isabs(word) and os.path.realpath(word).startswith(folder + os.sep) and os.path.isfile(word):
                 with open(word, "rb") as file:
-                    found[word] = hashlib.file_digest(file, "sha256").hexdigest()
+                    found[word] = file_digest(file).hex()
     return tuple(found.items())

@@ -23,7 +23,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -35,6 +34,7 @@ from lattice.core.codec import BadLine, parse
 from lattice.core.ids import is_id, parse_short_id
 from lattice.errors import NotFound, did_you_mean_id
 from lattice.store.files import disk
+from lattice.store.files.digest import sha256
 from lattice.workers import lease
 from lattice.workers.definitions.definition import RESULT_FILE
 from lattice.workers.spec import RunSpec, decode_spec
@@ -269,7 +269,7 @@ def host_name(board_folder: Path) -> str:
     machine = ""
     with contextlib.suppress(OSError):
         machine = Path("/etc/machine-id").read_text(encoding="ascii", errors="replace").strip()
-    place = hashlib.sha256(f"{machine}:{os.path.realpath(board_folder)}".encode()).hexdigest()[:8]
+    place = sha256(f"{machine}:{os.path.realpath(board_folder)}".encode()).hexdigest()[:8]
     return f"{os.uname().nodename}/{place}"
 
 

@@ -21,7 +21,10 @@ import lattice
 from lattice.store.files.disk import StrPath
 
 _INHERITED = ("PATH", "HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "TMPDIR", "USER", "LOGNAME")
-_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from lattice.workers.guard import main; main(sys.argv[1:])"
+_BOOT = (
+    "import gc, sys; gc.disable(); sys.path.insert(0, sys.argv.pop(1)); "  # What is imported stays: nothing to collect.
+    "from lattice.workers.guard import main; main(sys.argv[1:])"
+)
 _INT_BYTES = 4  # of a descriptor, in a message
 
 

@@ -6,7 +6,6 @@ digest covers the file, its script and its prompt, so that a change between requ
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import stat
@@ -18,6 +17,7 @@ from lattice.core.codec import BadLine, parse_value
 from lattice.core.json_schema import check_schema
 from lattice.core.record import Record
 from lattice.errors import DefinitionError, NotFound, ValidationError, choices, did_you_mean
+from lattice.store.files.digest import file_digest, sha256
 from lattice.workers.definitions.agents import is_agent
 from lattice.workers.definitions.definition import REVIEW_SCHEMA, Definition, expand
 from lattice.workers.definitions.file import parse_definition
@@ -101,7 +101,7 @@ def load(path: Path, inside: Path, *, builtin: bool = False) -> Definition:
     """The definition in one file; its script and prompt lie below `inside`. Raises DefinitionError."""
     data = _read(path, inside)
     definition = parse_definition(path, data, builtin=builtin)
-    digest = hashlib.sha256(_framed("definition", data))
+    digest = sha256(_framed("definition", data))
     folder = definition.folder(inside)
     for key, relative in _files_of(definition):
         digest.update(_framed(key, _file_digest(folder / relative)))
@@ -280,7 +280,7 @@ def _file_digest(path: Path) -> bytes:
         return b""
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+            return file_digest(file)
     except OSError:
         return b""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from codecs import BOM_UTF8
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from lattice.core.events import ArtifactAttached
 from lattice.core.json_schema import problem_with as schema_problem
 from lattice.core.run import Owed
 from lattice.errors import NotFound, ValidationError
+from lattice.store.files.digest import file_digest, sha256
 from lattice.workers.runs import RunFolder
 from lattice.workers.spec import OutputSpec, RunSpec
 
@@ -56,7 +56,7 @@ def _look(folder: RunFolder, output: OutputSpec) -> Owed:
         try:
             with path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                sha256 = file_digest(file).hex()
             problem = _problem_of_content(path, size, output)
         except OSError as refused:
             problem = f"unreadable, {refused.strerror}"
@@ -96,7 +96,7 @@ def _keep(
 ) -> ArtifactAttached:
     output = next(output for output in spec.outputs if output.name == name)
     payload = read_payload(folder.out / output.path)
-    if judged is not None and hashlib.sha256(payload.data).hexdigest() != judged:
+    if judged is not None and sha256(payload.data).hexdigest() != judged:
         raise ValidationError(f"{output.path} is not what was judged.")
     meta = describe(
         artifact_id,

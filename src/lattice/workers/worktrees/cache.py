@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import sys
 import time
@@ -19,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lattice.errors import RunSetupError
+from lattice.store.files.digest import file_digest, sha256
 from lattice.workers.worktrees.removal import remove_tree
 
 CACHE_AGE_S = 30 * 24 * 3600.0
@@ -36,7 +36,7 @@ def digest_of(tree: Path, setup_digest: str, key: Sequence[str]) -> str:
 
     A file of the key that is missing counts as missing. Raises RunSetupError for one that is no regular file.
     """
-    digest = hashlib.sha256(f"1 {setup_digest} {sys.platform} {os.uname().machine}".encode())
+    digest = sha256(f"1 {setup_digest} {sys.platform} {os.uname().machine}".encode())
     for name in key:
         path = tree / name
         digest.update(f"{len(name)}:{name}:".encode())
@@ -46,7 +46,7 @@ def digest_of(tree: Path, setup_digest: str, key: Sequence[str]) -> str:
         if not inside(tree, name) or not path.is_file():
             raise RunSetupError(f"setup.key: {name!r} is not a regular file of the worktree.")
         with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(file_digest(file))
     return digest.hexdigest()
 
 

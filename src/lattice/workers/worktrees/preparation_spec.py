@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
 from lattice.core.record import Record
+from lattice.store.files.digest import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,4 +33,4 @@ def decode(shape: Mapping[str, Any]) -> Preparation:
 
 def digest_of_setup(commands: Sequence[Sequence[str]], paths: Sequence[str]) -> str:
     """What a cache entry is made by, as the definition has it: before its placeholders are filled in."""
-    return hashlib.sha256(json.dumps([list(map(list, commands)), list(paths)]).encode()).hexdigest()
+    return sha256(json.dumps([list(map(list, commands)), list(paths)]).encode()).hexdigest()

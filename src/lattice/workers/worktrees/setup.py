@@ -7,7 +7,6 @@ ended: the supervisor waits for it as for the engine, and removes what it had ha
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import signal
@@ -15,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lattice.errors import Fenced, LatticeError
+from lattice.store.files.digest import sha256
 from lattice.workers.ends import steps
 from lattice.workers.processes.tree import die_with
 from lattice.workers.runs import RunFolder
@@ -34,7 +34,7 @@ def is_needed(spec: RunSpec) -> bool:
 def prepare(folder: RunFolder, spec: RunSpec, environment: Mapping[str, str]) -> None:
     """Make what the engine needs. Raises LatticeError or OSError: then nothing is executed."""
     for path, digest in spec.files:
-        if hashlib.sha256(Path(path).read_bytes()).hexdigest() != digest:
+        if sha256(Path(path).read_bytes()).hexdigest() != digest:
             raise Fenced(f"{path} changed after the run was requested; nothing was executed.")
     if spec.agent is not None:
         from lattice.workers.handing import give  # only the runs of agents pay for it

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from lattice.commands.board import Board
 from lattice.errors import ValidationError
+from lattice.store.files.digest import sha256
 
 _SHARED_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 _UNSAFE_IN_NAMES = re.compile(r"[^A-Za-z0-9-]")
@@ -30,7 +30,7 @@ def caches_of(board: Board, environ: Mapping[str, str]) -> Path:
 
 def place_of(board: Board) -> str:
     """A folder's name for this board: what people call it, and what tells it from others of that name."""
-    place = hashlib.sha256(os.path.realpath(board.folder).encode()).hexdigest()[:8]
+    place = sha256(os.path.realpath(board.folder).encode()).hexdigest()[:8]
     name = _UNSAFE_IN_NAMES.sub("-", board.root.name).strip("-")[:40] or "board"
     return f"{name}-{place}"
 
