@@ -236,6 +236,14 @@ def test_a_lease_is_held_while_it_is_on_its_way(tmp_path: Path) -> None:
     assert not Path(f"/proc/{pid}").exists()
 
 
+def test_an_order_that_cannot_be_sent_is_an_error_and_ends_the_guard_with_its_block(tmp_path: Path) -> None:
+    with standby.begun(tmp_path, "run_X") as guard:
+        pid = pid_of(guard)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            guard.order(1 << 30, 1 << 30)
+    assert not Path(f"/proc/{pid}").exists()
+
+
 def killed(guard: Standby, _patch: pytest.MonkeyPatch) -> None:
     os.kill(pid_of(guard), signal.SIGKILL)
     eventually(lambda: not is_alive(pid_of(guard)))

@@ -69,7 +69,11 @@ class Standby:
             raise self._problem or OSError("it was not begun")
         self._ordered = True
         both = b"".join(fd.to_bytes(_INT_BYTES, sys.byteorder) for fd in (lease_fd, env_fd))
-        self._socket.sendmsg([b"o"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, both)])
+        try:
+            self._socket.sendmsg([b"o"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, both)])
+        except OSError:
+            self._ordered = False  # It was not sent, not in part either.
+            raise
         return self._socket.fileno()
 
     @property
