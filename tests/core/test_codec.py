@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lattice.core.codec import _FORMS, BadLine, decode, encode
+from lattice.core.codec import _FORMS, BadLine, _made_encoder, _text, decode, encode
 from lattice.core.events import Event, Foreign, TaskEvent, every_kind, evolve
 from lattice.core.task import Task, from_snapshot, to_snapshot
 from lattice.errors import ValidationError
@@ -41,6 +41,13 @@ def test_any_json_comes_back_as_it_went(data: Mapping[str, Any], actor: str) -> 
     assert 1 == line.count(b"\n")
     assert line.isascii()
     assert sent == decode(line[:-1]).replace(raw=None)
+
+
+@given(json_values)
+def test_a_python_without_the_c_code_writes_the_same_text(value: object) -> None:
+    with pytest.MonkeyPatch.context() as without:
+        without.setattr(json.encoder, "c_make_encoder", None)
+        assert _made_encoder()(value) == _text(value)
 
 
 @given(st.binary(max_size=200))
