@@ -196,9 +196,9 @@ class FileStore:
         try:
             yield descriptor
         finally:
-            begun = os.fstat(descriptor).st_size > 0
+            unused = new and os.fstat(descriptor).st_size == 0
             os.close(descriptor)
-            if new and not begun:
+            if unused:
                 os.unlink(path)  # The lock keeps others from having begun it.
 
     @contextmanager
