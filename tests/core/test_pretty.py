@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lattice.core.pretty import pretty
+from lattice.core.pretty import document, pretty
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 values = st.recursive(
@@ -19,3 +19,8 @@ values = st.recursive(
 @given(st.dictionaries(st.text(), values, max_size=6))
 def test_it_is_what_the_standard_library_writes(shape: dict[str, Any]) -> None:
     assert json.dumps(shape, sort_keys=True, indent=2) == pretty(shape)
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z_]{1,20}", fullmatch=True), values, min_size=1, max_size=6))
+def test_so_is_a_whole_file(shape: dict[str, Any]) -> None:
+    assert f"{json.dumps(shape, sort_keys=True, indent=2)}\n".encode() == document(shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -83,6 +84,16 @@ def test_a_snapshot_torn_in_its_file_is_not_believed_and_is_made_again(tmp_path:
         change(board, task.id, Comment("after"), ANN)
         assert believed(board, task.id), outcome
     assert torn > 0
+
+
+def test_a_snapshot_stands_as_the_standard_library_writes_it_its_mark_among_the_rest(tmp_path: Path) -> None:
+    board = make_board(tmp_path)
+    task = CreateTask("Müller", description='a\n  "priority": b', tags="a,b").run(board, ANN).task
+    data = (board.folder / "tasks" / f"{task.id}.json").read_bytes()
+    shape = json.loads(data)
+    assert "log_mark" in shape
+    assert f"{json.dumps(shape, sort_keys=True, indent=2)}\n".encode() == data
+    assert believed(board, task.id)
 
 
 def believed(board: Board, stream: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lattice.core.pretty import document, members
+from lattice.core.pretty import document
 from lattice.core.task import ActiveRun, BranchLink, EvidenceRef, Relationship, Task, to_snapshot
 from lattice.store.files.index_rows import Prepared, of_cut, of_text
 from lattice.store.files.row_cut import cut
@@ -60,7 +60,7 @@ TASKS = of(
 
 
 def text_of(task: Task) -> bytes:
-    return document(members(to_snapshot(task))).encode("ascii") + b"\n"
+    return document(to_snapshot(task))
 
 
 def rows(text: bytes, *, away: bool) -> tuple[Prepared | None, Prepared | None]:

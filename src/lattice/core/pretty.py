@@ -19,14 +19,14 @@ ITEM_PAD = "    "
 _WORDS = {None: "null", True: "true", False: "false"}
 
 
-def members(shape: dict[str, Any]) -> list[str]:
-    """The members of an object, each in the lines it takes, in the order of their keys."""
-    return [f"  {quoted(key)}: {_text(shape[key], '  ')}" for key in sorted(shape)]
-
-
-def document(members: list[str]) -> str:
-    """The object of these members."""
-    return "{\n" + ",\n".join(members) + "\n}" if members else "{}"
+def document(shape: dict[str, Any]) -> bytes:
+    """A file's bytes: an object whose keys are names, which need no escapes, and a newline at the end."""
+    members = [
+        f'  "{key}": {quoted(value) if type(value := shape[key]) is str else _text(value, "  ")}'
+        for key in sorted(shape)
+    ]
+    text = ",\n".join(members)
+    return f"{{\n{text}\n}}\n".encode("ascii")
 
 
 def pretty(value: object, pad: str = "") -> str:

@@ -113,7 +113,8 @@ class Record:
 
     def fields(self) -> dict[str, Any]:
         """Field names to values, in order; a fresh dict."""
-        return {name: self.__dict__[name] for name in self._fields}
+        values = self.__dict__
+        return {name: values[name] for name in self._fields}
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from operator import itemgetter
 
 from lattice.core.actors import Actor
 from lattice.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypeVar
+    from typing import Any
 
     from lattice.core.reviews.standing import RecordedReview, StandingFinding
-
-    _R = TypeVar("_R", bound=Record)
 
 SNAPSHOT_SCHEMA = 1
 RELATIONSHIP_TYPES = (
@@ -120,7 +119,8 @@ class Task(Record):
 
 
 _OF_REVIEWS = ("reviews", "findings")
-_ABSENT = ("archived", *_OF_REVIEWS)
+_PRESENT = tuple(name for name in Task._fields if name not in ("archived", *_OF_REVIEWS))
+_present = itemgetter(*_PRESENT)
 _LISTS: Mapping[str, type[Record]] = {
     "relationships_out": Relationship,
     "evidence_refs": EvidenceRef,
@@ -148,11 +148,13 @@ def to_snapshot(task: Task) -> dict[str, Any]:
 
 def from_snapshot(shape: Mapping[str, Any]) -> Task:
     """The task in a snapshot that this version wrote. Raises KeyError or TypeError where it is another's."""
-    values = Task._defaults | {name: shape[name] for name in Task._fields if name in shape or name not in _ABSENT}
+    values = dict(zip(_PRESENT, _present(shape), strict=True))
     for key, kind in _LISTS.items():
-        values[key] = _records(kind, shape[key])
+        values[key] = tuple([kind(**item) for item in values[key]])
     if values["tags"] is not None:
         values["tags"] = tuple(values["tags"])
+    values["archived"] = shape.get("archived", False)
+    values["reviews"] = values["findings"] = ()
     if "reviews" in shape:
         from lattice.core.reviews.standing import parse_recorded, parse_standing  # most tasks have no review
 
@@ -181,7 +183,3 @@ def compact_shape(shape: Mapping[str, Any]) -> dict[str, Any]:
         | {"relationships_out_count": len(shape["relationships_out"])}
         | ({"archived": True} if shape.get("archived") else {})
     )
-
-
-def _records(kind: type[_R], shapes: Sequence[Mapping[str, Any]]) -> tuple[_R, ...]:
-    return tuple(kind(**shape) for shape in shapes)

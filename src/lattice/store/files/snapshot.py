@@ -8,17 +8,19 @@ log from the mark before: the sum is that of the bytes as they were written, wha
 
 from __future__ import annotations
 
-import json
 import re
 import zlib
 
-from lattice.core.pretty import document, members
+from lattice.core.codec import loads
+from lattice.core.pretty import document
 from lattice.core.record import Record
 from lattice.core.task import Task, from_snapshot, to_snapshot
 from lattice.store.files import disk
 from lattice.store.files.disk import StrPath
 
 _MEMBER = b'\n  "log_mark": "'
+# Of the members that every snapshot has, the one that the mark's line stands before.
+_NEXT_MEMBER = b'\n  "%b": ' % min(name for name in Task._fields if name > "log_mark").encode()
 _MARK = re.compile(rb'\n  "log_mark": "([0-9]{1,15}):([0-9]{1,15}):([0-9a-f]{8}):([0-9a-f]{8})",')
 
 
@@ -69,7 +71,7 @@ def read(path: StrPath) -> Snapshot | None:
     if text is None:
         return None
     try:
-        task = from_snapshot(json.loads(text.data))
+        task = from_snapshot(loads(text.data))
     except (ValueError, KeyError, TypeError):
         return None  # of another version: its log says the same
     return Snapshot(task, text.log_size, text.last_line, text.log_crc)
@@ -77,12 +79,10 @@ def read(path: StrPath) -> Snapshot | None:
 
 def encode(snapshot: Snapshot) -> bytes:
     """The file's bytes: sorted keys, two spaces, a newline at the end."""
-    lines = members(to_snapshot(snapshot.task))
-    bare = _document(lines)
-    mark = f"{snapshot.log_size}:{snapshot.last_line}:{snapshot.log_crc:08x}:{zlib.crc32(bare):08x}"
-    lines.append(f'  "log_mark": "{mark}"')
-    lines.sort()
-    return _document(lines)
+    bare = document(to_snapshot(snapshot.task))
+    at = bare.index(_NEXT_MEMBER)  # It begins a line, and in a text JSON has no newline.
+    mark = b"%d:%d:%08x:%08x" % (snapshot.log_size, snapshot.last_line, snapshot.log_crc, zlib.crc32(bare))
+    return b'%b%b%b",%b' % (bare[:at], _MEMBER, mark, bare[at:])
 
 
 def write(path: StrPath, snapshot: Snapshot) -> None:
@@ -91,7 +91,3 @@ def write(path: StrPath, snapshot: Snapshot) -> None:
         disk.renew(path, encode(snapshot))
     except OSError:
         return  # The event is durable and the snapshot a cache: the next reader replays the tail.
-
-
-def _document(lines: list[str]) -> bytes:
-    return document(lines).encode("ascii") + b"\n"
