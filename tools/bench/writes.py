@@ -120,3 +120,10 @@ def append(bench: Bench) -> None:
     gained = batch / rates["one"]
     bench.row("append", f"events a second, {seen['batch_of']} in one transaction", f"≥ {BATCH_LIMIT:g}× one by one",
               f"{batch:.0f} against {rates['one']:.0f}: {gained:.1f}×", gained, met=gained >= BATCH_LIMIT)  # fmt: skip
+    micros = seen["micros"]
+    parts = f"json and zlib on its texts {micros['texts']:.0f} µs, its system calls {micros['calls']:.0f} µs, unsynced"
+    bench.row("append", "processor time of one write", "beside its parts done alone",
+              f"{micros['event_processor']:.0f} µs; {parts}", micros["event_processor"], met=None)  # fmt: skip
+    bench.row("append", f"processor time of an event of {seen['batch_of']}", "beside its line done alone",
+              f"{micros['batch_processor']:.1f} µs; json and zlib on it {micros['event_text']:.1f} µs",
+              micros["batch_processor"], met=None)  # fmt: skip
