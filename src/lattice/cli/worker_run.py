@@ -58,7 +58,6 @@ class WorkerRun(Command):
         # Its root as text: `board.root` would import pathlib first.
         with standby.begun(os.path.dirname(board.path()), board.ledger.new_id("run")) as guard:
             from lattice.workers import launch  # as the module says
-            from lattice.workers.queueing import queue
 
             run_id = guard.run_id
             prepared = _planned(args, context, run_id)
@@ -68,7 +67,7 @@ class WorkerRun(Command):
 
             return waited(context, run_id, quiet=args.quiet or args.json)
         run = task.run(run_id)
-        place = queue.place(board, run_id) if run is not None and run.state == "queued" else None
+        place = _place(context, run_id) if run is not None and run.state == "queued" else None
         whom = f"{prepared.definition.name} on {line(task.name)}"
         if place is not None:
             said = f"Queued {whom}, at place {place}: {run_id}"
@@ -88,6 +87,12 @@ def _planned(args: argparse.Namespace, context: Context, run_id: str | None = No
 
     request = preflight.Request(args.worker, args.task, args.commit, args.base, args.resume)
     return preflight.plan(context.board, request, context.environ, run_id)
+
+
+def _place(context: Context, run_id: str) -> int | None:
+    from lattice.workers.queueing import queue  # most start at once
+
+    return queue.place(context.board, run_id)
 
 
 def _viewed(context: Context, task_id: str, run_id: str) -> dict[str, object]:

@@ -13,10 +13,7 @@ from collections.abc import Mapping
 
 from lattice.commands.board import Board
 from lattice.commands.hooks import IN_HOOK
-from lattice.core.run import Ending, Evidence
 from lattice.workers import standby
-from lattice.workers.ends.certificate import Found
-from lattice.workers.ends.outcome import outcome_of
 from lattice.workers.processes.tree import signal_tree
 from lattice.workers.runs import RunFolder
 from lattice.workers.spec import RunSpec
@@ -87,18 +84,6 @@ def hand_over(guard: Standby, lease_fd: int, environment: Mapping[str, str], ori
         signal_tree(guard.pid, signal.SIGKILL)
     guard.end()
     return "its guard ended, or hung, before the run was supervised"
-
-
-def note_end(board: Board, folder: RunFolder, spec: RunSpec, ending: Ending, by: str) -> None:
-    """Note in its folder how a run ended that was never supervised; `mend` then puts it on the board.
-
-    Afterwards the run waits no more. Raises OSError.
-    """
-    if folder.read_outcome() is None:
-        now_ms = board.ledger.source.now_ms()
-        found = Found(by, now_ms, (now_ms - spec.requested_ms) / 1000)
-        folder.write_outcome(outcome_of(spec, Evidence(ending), found).stored())
-    folder.leave_queue()
 
 
 def ready(read_fd: int) -> bool:

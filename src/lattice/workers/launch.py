@@ -11,18 +11,14 @@ import os
 from lattice.commands.board import Board
 from lattice.core.events import TaskEvent
 from lattice.core.run import SetupFailed
-from lattice.core.run_events import ProcessFailed
 from lattice.core.task import Task
 from lattice.errors import AlreadyRunning, LatticeError, LimitReached, RunSetupError, StorageError, WriteUncertain
 from lattice.ledger import Signature
 from lattice.workers import handover, liveness
-from lattice.workers.ends.outcome import Outcome
-from lattice.workers.ends.recording import with_outputs
 from lattice.workers.external.lapse import lost
 from lattice.workers.preflight import Plan
-from lattice.workers.queueing import queue
-from lattice.workers.reconcile import mend
-from lattice.workers.runs import RunFolder, host_name
+from lattice.workers.queueing.admission import admission, note, request_of
+from lattice.workers.runs import RunFolder
 from lattice.workers.spec import RunSpec
 from lattice.workers.standby import Standby
 
@@ -39,7 +35,7 @@ def start(board: Board, prepared: Plan, by: Signature, guard: Standby | None = N
     spec = prepared.spec
     folder = RunFolder(board.folder, spec.run_id)
     liveness.refresh(board)
-    with queue.admission(board, spec, prepared.task) as turn:
+    with admission(board, spec, prepared.task) as turn:
         queued = bool(turn.waits_for)
         if queued and not wait:
             raise LimitReached(
@@ -66,7 +62,7 @@ def start(board: Board, prepared: Plan, by: Signature, guard: Standby | None = N
 def _requested(board: Board, prepared: Plan, by: Signature, folder: RunFolder, *, queued: bool) -> tuple[int, Task]:
     """The run's folder with its lease held, and the request on the board: both, or neither."""
     try:
-        lease_fd = folder.create(prepared.spec, queue.note() if queued else None)
+        lease_fd = folder.create(prepared.spec, note() if queued else None)
     except OSError as refused:
         raise StorageError(
             f"The run's folder could not be made: {refused.strerror}. Nothing was started.",
@@ -86,7 +82,7 @@ def _requested(board: Board, prepared: Plan, by: Signature, folder: RunFolder, *
 
 def _request(board: Board, prepared: Plan, by: Signature, *, queued: bool = False) -> Task:
     spec = prepared.spec
-    requested = queue.request_of(spec, queued=queued)
+    requested = request_of(spec, queued=queued)
 
     def decide(task: Task) -> list[TaskEvent]:
         return [*make_way(board, task, spec.process_type), requested]
@@ -96,8 +92,12 @@ def _request(board: Board, prepared: Plan, by: Signature, *, queued: bool = Fals
 
 def _compensate(board: Board, folder: RunFolder, spec: RunSpec, problem: str) -> None:
     """The request is on the board and nobody supervises the run: say so there, and raise RunSetupError."""
+    from lattice.workers.ends.unstarted import note_end  # nearly every run starts
+    from lattice.workers.queueing import queue
+    from lattice.workers.reconcile import mend
+
     error = f"The run could not be started: {problem}."
-    handover.note_end(board, folder, spec, SetupFailed(error), "starter")
+    note_end(board, folder, spec, SetupFailed(error), "starter")
     mend(board, folder)
     queue.heal(board, os.environ)  # It held a slot for that long.
     raise RunSetupError(error, hint=f"See {folder.guard_log}, then try again.", run_id=folder.run_id)
@@ -120,28 +120,10 @@ def make_way(board: Board, task: Task, worker: str) -> list[TaskEvent]:
                 worker=run.process_type,
                 task=task.name,
             )
-        ended += [lost(run)] if run.external else _end_of_dead(board, task, run.run_id)
+        if run.external:
+            ended.append(lost(run))
+        else:
+            from lattice.workers.ends.unstarted import end_of_dead  # rarely: who looked a moment ago has ended it
+
+            ended += end_of_dead(board, task, run.run_id)
     return ended
-
-
-def _end_of_dead(board: Board, task: Task, run_id: str) -> list[TaskEvent]:
-    """The end of a run that died a moment ago, or whose machine never said: what its outcome says, else lost.
-
-    The files of its outputs are written under the task's lock: `refresh` has just looked, so it is rare.
-    """
-    folder = RunFolder(board.folder, run_id)
-    spec, stored = folder.spec(), folder.read_outcome()
-    if spec is not None and stored is not None and spec.host == host_name(board.folder):
-        outcome, attached = with_outputs(board, folder, spec, Outcome(**stored))
-        return [*attached, outcome.body(task, spec)]
-    run = task.run(run_id)
-    return [
-        ProcessFailed(
-            run_id=run_id,
-            started_event_id=run.started_event_id if run else None,
-            commit_sha=run.commit_sha if run else None,
-            duration_s=0.0,
-            error="Nobody supervises it any more; it was found when the next run was requested.",
-            cause={"kind": "lost"},
-        )
-    ]

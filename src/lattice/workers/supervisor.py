@@ -31,7 +31,7 @@ from lattice.workers.processes import engine as engine_process
 from lattice.workers.processes.engine import EngineProcess
 from lattice.workers.processes.marks import RUN_MARK
 from lattice.workers.processes.tree import become_subreaper, sweep
-from lattice.workers.queueing.queue import deadline_of
+from lattice.workers.queueing.admission import deadline_of
 from lattice.workers.runs import RunFolder
 from lattice.workers.spec import RunSpec
 from lattice.workers.worktrees.setup import SetupProcess, is_needed

@@ -1,40 +1,34 @@
-"""The queue: how many runs may go at once, which of those that wait is next, and who starts it.
+"""The queue: which of the runs that wait is next, and who starts it. Who has to wait is `admission.py`.
 
 There is no daemon. Whoever ends a run starts the next: its guard does, when nothing of the run is left. Should
 it be killed, the next command that reads runs does it. A run holds its slot by its lease, which the kernel
 frees with its supervisor, so that no slot is ever lost; what counts the slots and takes one does both under the
 queue's lock, so that there are never too many (`docs/decisions/0011-the-lease-is-the-slot.md`).
 
-    runs/queue/lock             held while slots are counted and taken, and while a run joins or leaves the queue
     runs/queue/attendant        held by the guard that waits for the time of the next run
     runs/queue/wake             a FIFO: that guard is to look again
-    runs/queue/paused-<whom>  until when an engine, or a worker, is under a rate limit, in milliseconds since 1970
-    runs/<run_id>/queued        the run waits; in it, the time before which it does not start
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lattice.commands.board import Board
-from lattice.core.record import Record
 from lattice.core.run import Cancelled, Ending, NotAfforded, SetupFailed
-from lattice.core.run_events import ProcessRequested
-from lattice.core.task import Task
 from lattice.errors import LatticeError
-from lattice.ledger import timestamp
 from lattice.store.files import disk
 from lattice.store.files.locks import WAIT_S, locked
 from lattice.workers import lease
-from lattice.workers.handover import environment_of, note_end, start_guard
+from lattice.workers.ends.unstarted import note_end
+from lattice.workers.handover import environment_of, start_guard
 from lattice.workers.processes.marks import RUN_MARK
+from lattice.workers.queueing.admission import chosen, lock, paused, pauses, until
 from lattice.workers.queueing.purse import Purse
-from lattice.workers.queueing.sight import Memory, Seen, waiting_of
-from lattice.workers.queueing.turns import Limits, Waiting, choose, limited_with
+from lattice.workers.queueing.sight import Memory
+from lattice.workers.queueing.turns import Waiting, limited_with
 from lattice.workers.reconcile import mend
 from lattice.workers.runs import RunFolder, open_runs
 from lattice.workers.spec import RunSpec
@@ -42,77 +36,12 @@ from lattice.workers.spec import RunSpec
 Starter = Callable[[Board, RunFolder, int, Mapping[str, str], Mapping[str, str]], str | None]
 """What starts the guard of a run, as `handover.start_guard` does."""
 
-QUEUE_S = 24 * 3600.0
-"""For how long another machine takes a run to wait here, before it counts as given up."""
-
-
-class Turn(Record):
-    """Whether a run that is asked for may start now: what it has to wait for, or nothing; and with which ceilings."""
-
-    spec: RunSpec
-    waits_for: tuple[str, ...] = ()
-
-
-@contextlib.contextmanager
-def admission(board: Board, spec: RunSpec, task: Task) -> Iterator[Turn]:
-    """Whether the run may start now. Until the block is left nobody else takes a slot, or joins the queue.
-
-    The caller makes the run's folder inside: from then on its lease, or its place in the queue, counts.
-    Raises LockTimeout; BudgetExceeded where it does not fit below a ceiling.
-    """
-    limits = _limits(board, [limited_with(spec.process_type, spec.engine)])
-    free = limits.board is None and limits.engines.get(spec.engine) is None and spec.max_parallel is None
-    if free and not limits.paused_ms and not Purse.is_needed(board, spec):
-        yield Turn(spec)
-        return
-    with locked(_lock(board)):
-        memory = Memory()
-        seen = memory.look(board)
-        asks = waiting_of(spec, task, 0)
-        purse = Purse(board, seen, memory, spec)
-        waits_for = _chosen(board, seen, [*seen.waiting, asks], purse)[spec.run_id]
-        if (refused := purse.refused(spec.run_id)) is not None:
-            raise refused
-        yield Turn(purse.granted(spec), waits_for)
-
-
-def note(due_ms: int = 0) -> bytes:
-    """What `queued` in the run's folder says."""
-    return json.dumps({"due_ms": due_ms}).encode() + b"\n"
-
-
-def request_of(spec: RunSpec, *, queued: bool, due_ms: int = 0) -> ProcessRequested:
-    """The event that asks for the run."""
-    begins_ms = max(spec.requested_ms, due_ms) + int(QUEUE_S * 1000 if queued else 0)
-    return ProcessRequested(
-        run_id=spec.run_id,
-        process_type=spec.process_type,
-        definition_digest=spec.definition_digest,
-        commit_sha=spec.commit_sha,
-        base_sha=spec.base_sha,
-        timeout_s=spec.timeout_s,
-        host=spec.host,
-        deadline=deadline_of(spec, begins_ms),
-        queued=queued,
-        not_before=timestamp(due_ms) if due_ms else None,
-        retry_of=spec.retry_of,
-        attempt=spec.attempt,
-        parent=spec.parent,
-        prompt_sha256=spec.agent.prompt_sha256 if spec.agent else None,
-        template_sha256=spec.agent.template_sha256 if spec.agent else None,
-    )
-
-
-def deadline_of(spec: RunSpec, begins_ms: int) -> str:
-    """When a run that begins then has ended at the latest."""
-    return timestamp(begins_ms + int((spec.timeout_s + spec.grace_s) * 1000))
-
 
 def listed(board: Board) -> list[tuple[Waiting, tuple[str, ...]]]:
     """The runs that wait, in their order, and what each waits for."""
     memory = Memory()
     seen = memory.look(board)
-    said = _chosen(board, seen, seen.waiting, Purse(board, seen, memory))
+    said = chosen(board, seen, seen.waiting, Purse(board, seen, memory))
     return [(run, said[run.run_id]) for run in seen.waiting]
 
 
@@ -163,7 +92,7 @@ def move(
 
 def in_use(board_folder: Path) -> bool:
     """Whether a run waits, or one may wait soon: who counts slots makes the lock first, and a rate limit pauses."""
-    if (board_folder / "runs" / "queue" / "lock").exists() or any(_pauses(board_folder)):
+    if (board_folder / "runs" / "queue" / "lock").exists() or any(pauses(board_folder)):
         return True
     return any(run.waits() for run in open_runs(board_folder))
 
@@ -184,7 +113,7 @@ def take_out(board: Board, run_id: str, reason: str | None, by: str) -> bool:
     folder = RunFolder(board.folder, run_id)
     if not folder.waits():
         return False
-    with locked(_lock(board)):
+    with locked(lock(board)):
         if not _end_waiting(board, folder, Cancelled(reason), by):
             return False
     mend(board, folder, by=by)
@@ -196,16 +125,16 @@ def next_time_ms(board: Board, memory: Memory) -> int | None:
 
     A pause counts though nobody waits: who is asked for during it joins the queue, and has nobody else to start him.
     """
-    times = [*memory.due_times(board), *map(_until, _pauses(board.folder))]
+    times = [*memory.due_times(board), *map(until, pauses(board.folder))]
     now_ms = board.ledger.source.now_ms()
     return min((time for time in times if time > now_ms), default=None)
 
 
 def pause(board: Board, spec: RunSpec, until_ms: int) -> None:
     """Start no run that has its rate limit with this one before that time. Raises OSError."""
-    path = _paused(board, limited_with(spec.process_type, spec.engine))
+    path = paused(board, limited_with(spec.process_type, spec.engine))
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    disk.replace(path, b"%d\n" % max(until_ms, _until(path)), durable=True)
+    disk.replace(path, b"%d\n" % max(until_ms, until(path)), durable=True)
 
 
 def _claim(
@@ -217,10 +146,10 @@ def _claim(
     """
     claims: list[tuple[RunFolder, int]] = []
     broke: list[RunFolder] = []
-    with locked(_lock(board), wait_s):
+    with locked(lock(board), wait_s):
         seen = memory.look(board)
         purse = Purse(board, seen, memory)
-        for run_id, obstacles in _chosen(board, seen, seen.waiting, purse).items():
+        for run_id, obstacles in chosen(board, seen, seen.waiting, purse).items():
             folder = RunFolder(board.folder, run_id)
             if obstacles:
                 refused = purse.refused(run_id)
@@ -256,7 +185,7 @@ def _start(board: Board, folder: RunFolder, lease_fd: int, origin: Mapping[str, 
 
 def _put_away(board: Board, folder: RunFolder) -> None:
     """End what waits no more by the log: a stop was asked for, it has an end, or the board never heard of it."""
-    with locked(_lock(board)):
+    with locked(lock(board)):
         run, reason = _in_log(board, folder), "it was asked to stop while it waited"
         if run is None or run == "stopping":
             _end_waiting(board, folder, Cancelled(reason), "who looked after the queue")
@@ -280,38 +209,8 @@ def _end_waiting(board: Board, folder: RunFolder, ending: Ending, by: str) -> bo
     return True
 
 
-def _chosen(board: Board, seen: Seen, waiting: Sequence[Waiting], purse: Purse) -> dict[str, tuple[str, ...]]:
-    limits = _limits(board, {limited_with(run.worker, run.engine) for run in waiting})
-    running = [(spec.process_type, spec.engine) for spec in seen.running]
-    return choose(waiting, running, limits, board.ledger.source.now_ms(), purse.afford)
-
-
 def _in_log(board: Board, folder: RunFolder) -> str | None:
     """The state that the log has of the run."""
     spec = folder.spec()
     run = board.store.task(spec.task_id).run(spec.run_id) if spec is not None else None
     return run.state if run is not None else None
-
-
-def _limits(board: Board, limited: Iterable[str]) -> Limits:
-    until = {whom: _until(_paused(board, whom)) for whom in limited}
-    now_ms = board.ledger.source.now_ms()
-    paused = {whom: until_ms for whom, until_ms in until.items() if until_ms > now_ms}
-    return Limits(board.config.max_parallel, board.config.engine_limits, paused)
-
-
-def _paused(board: Board, whom: str) -> Path:
-    return board.folder / "runs" / "queue" / f"paused-{whom}"
-
-
-def _pauses(board_folder: Path) -> Iterator[Path]:
-    return (board_folder / "runs" / "queue").glob("paused-*")
-
-
-def _until(path: Path) -> int:
-    said = (disk.read(path) or b"").strip()
-    return int(said) if said.isdigit() else 0
-
-
-def _lock(board: Board) -> Path:
-    return board.folder / "runs" / "queue" / "lock"

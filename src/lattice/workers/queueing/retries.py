@@ -18,6 +18,7 @@ from lattice.errors import WriteUncertain
 from lattice.workers.ends.outcome import Outcome
 from lattice.workers.external.lapse import seconds_of
 from lattice.workers.queueing import queue
+from lattice.workers.queueing.admission import note, request_of
 from lattice.workers.runs import RunFolder
 from lattice.workers.spec import RunSpec, decode_spec
 
@@ -53,7 +54,7 @@ class Retry:
         named = self.spec.process_type.casefold()
         others = [run for run in task.active_processes if run is not failed and run.process_type.casefold() == named]
         self.requested = failed is not None and failed.state != "stopping" and not others
-        return [queue.request_of(self.spec, queued=True, due_ms=self.due_ms)] if self.requested else []
+        return [request_of(self.spec, queued=True, due_ms=self.due_ms)] if self.requested else []
 
 
 @contextlib.contextmanager
@@ -146,5 +147,5 @@ def _prepared(
         from lattice.workers import repeating  # only the retries of agents pay for it
 
         following_it = repeating.asked_anew(following_it, folder, used)
-    lease_fd = folder.create(following_it, queue.note(due_ms))
+    lease_fd = folder.create(following_it, note(due_ms))
     return Retry(folder, following_it, due_ms), lease_fd
