@@ -115,13 +115,13 @@ def test_what_writers_do_while_we_look_is_no_finding(kept: Board, when: str, mon
         return lambda _: []
 
     if when == "after":
-        compare = doctor_derived.compare
+        ids = doctor_derived.ids
 
         def late(*args: Any) -> Iterator[Finding]:
             write()
-            return compare(*args)
+            return ids(*args)
 
-        monkeypatch.setattr(doctor_derived, "compare", late)
+        monkeypatch.setattr(doctor_derived, "ids", late)
     assert () == examine(kept, begun).findings
     assert () == examine(reopened(kept)).findings
 

@@ -13,7 +13,7 @@ from lattice.core.integrity import Card, Finding
 from lattice.core.progress import Progress
 from lattice.core.record import Record
 from lattice.store.files import doctor
-from lattice.store.files.doctor import Files, Seen
+from lattice.store.files.doctor import Logs, Seen
 from lattice.store.files.parallel import telling, without_collection
 
 
@@ -46,14 +46,15 @@ def examine(board: Board, elsewhere: Elsewhere | None = None, progress: Progress
     """Look at every file of the board. Changes nothing."""
     judges: list[Judge] = []
     beside = _Beside(board)
+    began_ns = time.time_ns()
 
-    def meanwhile(files: Files) -> None:
+    def meanwhile(logs: Logs) -> None:
         if elsewhere is not None:
             judges.append(elsewhere())
-        beside.look(files)
+        beside.look(logs)
 
     with telling(progress):
-        seen = doctor.look(board.folder, meanwhile)
+        seen = doctor.look(board.folder, began_ns, meanwhile)
     active = {task_id: task for task_id, task in seen.tasks.items() if task_id not in seen.archived}
     findings = [
         *seen.findings,
@@ -80,19 +81,20 @@ class _Beside:
         self._found: list[Finding] = []
         self.resources = 0
 
-    def look(self, files: Files) -> None:
+    def look(self, logs: Logs) -> None:
         """What needs no task to be judged, and what is to be judged."""
         from lattice.commands import session_files
         from lattice.store.files import doctor_derived, doctor_files, doctor_resources
         from lattice.store.files.resources import FileResources
 
         folder = self._board.folder
-        self._lists = doctor_derived.read(folder)
+        self._lifecycle = doctor_derived.read_lifecycle(folder)
+        self._ids = doctor_derived.read_ids(folder)
         resources = FileResources(folder)
         ids = resources.ids()
         self.resources = len(ids)
         self._found += doctor_derived.index(folder)
-        self._found += doctor_files.strays(folder, files, time.time())
+        self._found += doctor_files.strays(folder, logs, time.time())
         self._found += doctor_resources.look(folder, resources, ids)
         self._found += session_files.look(self._board)
 
@@ -101,7 +103,8 @@ class _Beside:
         from lattice.store.files import doctor_derived, doctor_files
 
         folder = self._board.folder
-        yield from doctor_derived.compare(folder, self._lists, seen)
+        yield from doctor_derived.lifecycle(folder, self._lifecycle, seen)
+        yield from doctor_derived.ids(folder, self._ids, seen)
         yield from doctor_files.look(folder, seen)
         yield from self._found
 

@@ -53,9 +53,7 @@ class Finding(Record):
 
 def edges(tasks: Mapping[str, Card]) -> Iterator[Finding]:
     """Links that lead nowhere, to the task itself, or stand twice; and circles in what orders tasks."""
-    for task in tasks.values():
-        if not task.edges:
-            continue
+    for task in [task for task in tasks.values() if task.edges]:
         seen: set[tuple[str, str]] = set()
         for kind, target in task.edges:
             said = f"{task.name} {kind} {tasks[target].name if target in tasks else target}"
@@ -117,6 +115,9 @@ def _circles_from(start: str, before: Mapping[str, Sequence[str]], done: set[str
 
 def duplicate_names(tasks: Mapping[str, Card]) -> list[tuple[Card, Card]]:
     """The tasks that have a short id of an older one, each with the older: two branches gave it out."""
+    names = [task.short_id for task in tasks.values()]
+    if len(set(names)) == len(names):
+        return []
     holders: dict[str, Card] = {}
     found = []
     for task_id in sorted(tasks):
@@ -131,8 +132,9 @@ def duplicate_names(tasks: Mapping[str, Card]) -> list[tuple[Card, Card]]:
 
 def unknown_words(tasks: Mapping[str, Card], config: Config) -> Iterator[Finding]:
     """Statuses that the board's workflow does not have: such a task can only leave by force."""
+    known = frozenset(config.statuses)
     for task in tasks.values():
-        if task.status not in config.statuses:
+        if task.status not in known:
             said = f"{task.name} is in status {task.status}, which the board's workflow does not have"
             hint = f'lattice status {task.name} {config.default_status} --force --reason "status was renamed"'
             yield Finding("unknown_status", "warning", said, task.id, hint=hint)

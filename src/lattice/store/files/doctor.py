@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing, suppress
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 from lattice.core.codec import BadLine, dump, loads, parse
@@ -44,38 +44,41 @@ WRITER_WAIT_S = 1.0
 class Seen(Record):
     """What one pass over all logs found, beside what is wrong with them."""
 
-    began_ns: int  # since 1970
+    began_ns: int  # since 1970: nothing of the board was read before
     tasks: dict[str, Card]  # archived ones too
     archived: frozenset[str]
     damaged: frozenset[str]
-    lifecycle: bytes  # what _lifecycle.jsonl has to say
+    lifecycle: dict[str, tuple[str, int]]  # of what _lifecycle.jsonl has to say: each event's task, and its line's sum
     short_ids: tuple[tuple[str, str], ...]  # each with its task, in the order they were given out
     artifacts: dict[str, str]  # artifact id to the task that it is attached to
     events: int
     findings: tuple[Finding, ...]
 
 
-Files = Mapping[str, Set[str]]
-"""By folder: the names of the logs that there are, and those that their snapshots have."""
+Logs = Mapping[str, Set[str]]
+"""By folder: the tasks whose logs are there."""
 
 
-def look(board: Path, meanwhile: Callable[[Files], None]) -> Seen:
-    """Read every log once. `meanwhile` is called, with their names, while other processes are still at it."""
-    began_ns = time.time_ns()
+def look(board: Path, began_ns: int, meanwhile: Callable[[Logs], None]) -> Seen:
+    """Read every log once. Nothing that is compared with them was read before `began_ns`.
+
+    `meanwhile` is called, with the logs that there are, while other processes are still at it.
+    """
     places = scan.places(board)
+    archived = frozenset([place[0] for place in places if place[3]])
     with closing(each_part(partial(_look, board), places, OWN_PART)) as answers:
         first = next(answers)
-        meanwhile(_files(places))
+        active = frozenset([place[0] for place in places if not place[3]])
+        meanwhile({"events": active, "archive/events": archived})
         parts = [first, *answers]
-    lines = {event_id: line for part in parts for event_id, line in part.lifecycle}
     return Seen(
         began_ns=began_ns,
-        tasks={task_id: card for part in parts for task_id, card in part.tasks.items()},
-        archived=frozenset(task_id for task_id, _, _, archived in places if archived),
-        damaged=frozenset(task_id for part in parts for task_id in part.damaged),
-        lifecycle=b"".join(line for _, line in sorted(lines.items())),
-        short_ids=tuple(named for part in parts for named in part.short_ids),
-        artifacts={artifact_id: task_id for part in parts for artifact_id, task_id in part.artifacts.items()},
+        tasks=dict(chain.from_iterable(part.tasks.items() for part in parts)),
+        archived=archived,
+        damaged=frozenset().union(*(part.damaged for part in parts)),
+        lifecycle=dict(chain.from_iterable(part.lifecycle for part in parts)),
+        short_ids=tuple(chain.from_iterable(part.short_ids for part in parts)),
+        artifacts=dict(chain.from_iterable(part.artifacts.items() for part in parts)),
         events=sum(part.events for part in parts),
         findings=(*_twice(board, places), *(finding for part in parts for finding in part.findings)),
     )
@@ -90,21 +93,12 @@ def is_at_work(board: Path, task_id: str, seen: Seen) -> bool:
     return False
 
 
-def _files(places: Sequence[Place]) -> Files:
-    files = {}
-    for home, put_away in scan.PLACES:
-        ids = [task_id for task_id, _, _, archived in places if archived is put_away]
-        files[f"{home}events"] = frozenset([f"{task_id}.jsonl" for task_id in ids])
-        files[f"{home}tasks"] = frozenset([f"{task_id}.json" for task_id in ids])
-    return files
-
-
 class _Part(Record):
     """What was found in some of the logs: the mutable beginnings of what `Seen` has."""
 
     tasks: dict[str, Card]
     damaged: set[str]
-    lifecycle: list[tuple[str, bytes]]
+    lifecycle: list[tuple[str, tuple[str, int]]]
     short_ids: list[tuple[str, str]]
     artifacts: dict[str, str]
     events: int
@@ -118,7 +112,7 @@ def _look(board: Path, places: Sequence[Place]) -> _Part:
         if kept is not None and _is_plain(kept.data):
             found, attached = _card(place[0], kept)
             events += kept.data.count(b"\n")
-            part.lifecycle.extend(kept.lifecycle())
+            told: Iterable[tuple[str, bytes]] = kept.lifecycle
             part.short_ids.extend([(short_id, place[0]) for short_id in kept.short_ids(found.short_id)])
         else:
             stream = scan.read(Stream(*place))
@@ -134,9 +128,10 @@ def _look(board: Path, places: Sequence[Place]) -> _Part:
                 event.body.artifact_id for event in stream.log.events if isinstance(event.body, ArtifactAttached)
             ]
             events += len(stream.log.events)
-            part.lifecycle.extend(stream.lifecycle())
+            told = stream.lifecycle()
             part.short_ids.extend((short_id, stream.id) for short_id in short_ids_of(stream.log.events))
         part.tasks[place[0]] = found
+        part.lifecycle.extend([(event_id, (place[0], zlib.crc32(line))) for event_id, line in told])
         part.artifacts.update(dict.fromkeys(attached, place[0]))
     return part.replace(events=events)
 
@@ -245,15 +240,16 @@ def _comments(stream: Stream, events: list[Event], where: str) -> Iterator[Findi
             yield Finding("missing_comment", "warning", said, stream.id, where)
 
 
-def names_in(folder: Path, but: Set[str] = frozenset()) -> list[str]:
-    """The names of the files of a folder, but for these, in order; none where there is no folder."""
+def names_in(folder: Path, but: Set[str] = frozenset(), ending: str = "") -> list[str]:
+    """The names of the files of a folder, in order, but for these with this ending; none where there is no folder."""
     try:
-        found = sorted(set(os.listdir(folder)) - but)
+        names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    found = sorted([name for name in names if name.removesuffix(ending) not in but or not name.endswith(ending)])
     return [name for name in found if os.path.islink(path := os.path.join(folder, name)) or not os.path.isdir(path)]
 
 
-def files_in(folder: Path, but: Set[str] = frozenset()) -> list[Path]:
-    """The files of a folder, but for those of these names, in order; none where there is no folder."""
-    return [folder / name for name in names_in(folder, but)]
+def files_in(folder: Path, but: Set[str] = frozenset(), ending: str = "") -> list[Path]:
+    """The files of a folder, as `names_in` has their names."""
+    return [folder / name for name in names_in(folder, but, ending)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from lattice.core.ids import parse_short_id
 from lattice.core.integrity import Finding
 from lattice.core.record import Record
 from lattice.core.text import how_many
-from lattice.store.files import disk
+from lattice.store.files import disk, scan
 from lattice.store.files.doctor import Seen, is_at_work
 
 TYPE_CHECKING = False
@@ -26,39 +26,22 @@ LIFECYCLE_NAMED_MAX = 3
 """How many events that `_lifecycle.jsonl` has wrong are named; the others are counted. All have the same mend."""
 
 
-class Lists(Record):
-    """`_lifecycle.jsonl` and `ids.json` as they stand in their files; None of one that is not there."""
+class Lifecycle(Record):
+    """`_lifecycle.jsonl` as it stands in its file."""
 
-    lifecycle: bytes | Finding | None
-    ids: Mapping[str, Any] | Finding | None
-
-
-def read(board: Path) -> Lists:
-    """What is to be compared with the logs. What cannot be read is a finding."""
-    return Lists(_read(board, _LIFECYCLE), _read_ids(board))
+    data: bytes | Finding | None  # why it cannot be read; None where there is none
+    sums: frozenset[int]  # of its lines
 
 
-def compare(board: Path, lists: Lists, seen: Seen) -> Iterator[Finding]:
-    """What the lists have that the logs have not, and the other way round."""
-    if isinstance(lists.lifecycle, Finding):
-        yield lists.lifecycle
-    elif lists.lifecycle is not None and lists.lifecycle != seen.lifecycle:  # A fresh clone has none.
-        yield from _lifecycle(board, lists.lifecycle, seen)
-    if isinstance(lists.ids, Finding):
-        yield lists.ids
-    elif lists.ids is not None:
-        yield from _ids(board, lists.ids, seen)
+def read_lifecycle(board: Path) -> Lifecycle:
+    """What is to be compared with the logs."""
+    data = _read(board, _LIFECYCLE)
+    lines = data.splitlines(keepends=True) if isinstance(data, bytes) else []
+    return Lifecycle(data, frozenset(map(zlib.crc32, lines)))
 
 
-def _read(board: Path, where: str) -> bytes | Finding | None:
-    try:
-        return disk.read(board / where)
-    except OSError as refused:
-        said = f"{where} cannot be read: {refused.strerror}"
-        return Finding("unreadable", "error", said, None, where, hint=f"ls -l .lattice/{where}")
-
-
-def _read_ids(board: Path) -> Mapping[str, Any] | Finding | None:
+def read_ids(board: Path) -> Mapping[str, Any] | Finding | None:
+    """The map of `ids.json`; what is wrong where it cannot be read, None where there is none."""
     data = _read(board, _IDS)
     if not isinstance(data, bytes):
         return data
@@ -71,17 +54,26 @@ def _read_ids(board: Path) -> Mapping[str, Any] | Finding | None:
     return stored
 
 
-def _lifecycle(board: Path, data: bytes, seen: Seen) -> Iterator[Finding]:
+def _read(board: Path, where: str) -> bytes | Finding | None:
+    try:
+        return disk.read(board / where)
+    except OSError as refused:
+        said = f"{where} cannot be read: {refused.strerror}"
+        return Finding("unreadable", "error", said, None, where, hint=f"ls -l .lattice/{where}")
+
+
+def lifecycle(board: Path, listed: Lifecycle, seen: Seen) -> Iterator[Finding]:
+    """What `_lifecycle.jsonl` has that the logs have not, and the other way round."""
+    if isinstance(listed.data, Finding):
+        yield listed.data
+    if not isinstance(listed.data, bytes):
+        return  # A fresh clone has none.
+    if listed.sums == {line_sum for _, line_sum in seen.lifecycle.values()}:
+        return
     check = "global_log_consistency"
-    stored: dict[str, dict[str, Any]] = {}
-    for number, line in enumerate(filter(None, data.split(b"\n")), start=1):
-        try:
-            shape = parse(line)
-            stored[str(shape["id"])] = shape
-        except (BadLine, KeyError):
-            said = f"Invalid JSON at line {number} in _lifecycle.jsonl"
-            yield Finding("jsonl_parse", "warning", said, None, _LIFECYCLE, _MEND, "lifecycle")
-    expected = {str(shape["id"]): shape for shape in map(parse, filter(None, seen.lifecycle.split(b"\n")))}
+    stored, differing, bad = _parsed(listed.data)
+    yield from bad
+    expected = _not_listed(board, listed, seen)
     off = 0
     for event_id in sorted(expected.keys() | stored.keys()):
         shape = expected.get(event_id) or stored[event_id]
@@ -91,9 +83,9 @@ def _lifecycle(board: Path, data: bytes, seen: Seen) -> Iterator[Finding]:
         said = f"{event_id} ({shape.get('type')})"
         if event_id not in stored:
             said = f"Lifecycle event {said} for {task_id} missing from _lifecycle.jsonl"
-        elif event_id not in expected and task_id not in seen.damaged:
+        elif event_id not in seen.lifecycle and task_id not in seen.damaged:
             said = f"Lifecycle log event {said} has no matching per-task event"
-        elif event_id in expected and stored[event_id] != shape:
+        elif event_id in differing or (event_id in expected and stored[event_id] != shape):
             said = f"Lifecycle log event {said} differs from the task's own log"
         else:
             continue
@@ -106,7 +98,42 @@ def _lifecycle(board: Path, data: bytes, seen: Seen) -> Iterator[Finding]:
         yield Finding(check, "warning", said, None, _LIFECYCLE, _MEND, "lifecycle")
 
 
-def _ids(board: Path, stored: Mapping[str, Any], seen: Seen) -> Iterator[Finding]:
+def _parsed(data: bytes) -> tuple[dict[str, dict[str, Any]], set[str], list[Finding]]:
+    """The events of the list by id, the ids that are of several that differ, and lines that are none."""
+    stored: dict[str, dict[str, Any]] = {}
+    differing: set[str] = set()
+    bad = []
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if not line:
+            continue
+        try:
+            shape = parse(line)
+            event_id = str(shape["id"])
+        except (BadLine, KeyError):
+            said = f"Invalid JSON at line {number} in _lifecycle.jsonl"
+            bad.append(Finding("jsonl_parse", "warning", said, None, _LIFECYCLE, _MEND, "lifecycle"))
+            continue
+        if stored.setdefault(event_id, shape) != shape:
+            differing.add(event_id)
+    return stored, differing, bad
+
+
+def _not_listed(board: Path, listed: Lifecycle, seen: Seen) -> dict[str, dict[str, Any]]:
+    """The events, by id, whose lines are not in the list as their logs have them."""
+    lacking = {
+        event_id: task_id for event_id, (task_id, line_sum) in seen.lifecycle.items() if line_sum not in listed.sums
+    }
+    streams = [scan.find(board, task_id) for task_id in sorted(set(lacking.values()))]
+    lines = [told for stream in streams if stream is not None for told in stream.lifecycle()]
+    return {event_id: parse(line) for event_id, line in lines if event_id in lacking}
+
+
+def ids(board: Path, stored: Mapping[str, Any] | Finding | None, seen: Seen) -> Iterator[Finding]:
+    """What `ids.json` has that the logs have not, and the other way round."""
+    if isinstance(stored, Finding):
+        yield stored
+    if stored is None or isinstance(stored, Finding):
+        return
     expected: dict[str, str] = {}
     for short_id, task_id in seen.short_ids:
         expected[short_id] = min(task_id, expected.get(short_id, task_id))
@@ -132,6 +159,8 @@ def index(board: Path) -> Iterator[Finding]:
     path = board / "index.sqlite"
     if not path.exists():
         return
+    import sqlite3  # while other processes read the logs
+
     try:
         base = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
         try:

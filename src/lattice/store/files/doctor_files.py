@@ -10,7 +10,7 @@ from lattice.core.codec import BadLine, parse
 from lattice.core.ids import is_id
 from lattice.core.integrity import Finding
 from lattice.core.text import how_many
-from lattice.store.files.doctor import DRAFT, Files, Seen, files_in, is_at_work, names_in
+from lattice.store.files.doctor import DRAFT, Logs, Seen, files_in, is_at_work, names_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,26 +22,26 @@ DRAFT_AGE_S = 3600.0
 _FROM_GIT = "Restore the file from a backup or from git: git log -- .lattice/"
 
 
-def strays(board: Path, files: Files, now_s: float) -> Iterator[Finding]:
+def strays(board: Path, logs: Logs, now_s: float) -> Iterator[Finding]:
     """What stands where the board's files do: names that do not belong, what dead writers left, snapshots alone."""
     for place, ours in _NAMES.items():
-        for name in names_in(board / place, but=files.get(place, frozenset())):
+        ending, home = _ENDINGS.get(place, ("", ""))
+        for name in names_in(board / place, but=logs.get(home, frozenset()), ending=ending):
             if name.startswith("."):
                 yield from _draft(board, os.path.join(place, name), now_s)
             if ours is not None and not ours(name) and not DRAFT.match(name):
                 where = f"{place}/{name}"
                 said = f"{where!r} is not named as the board's files are, and nobody reads it"
                 yield Finding("malformed_id", "warning", said, None, where, hint="Move it where it belongs")
-            if place in _LOGS_OF and _is_snapshot(name):
-                yield from _alone(board, place, name.removesuffix(".json"))
+            if ending == ".json" and _is_snapshot(name):
+                yield from _alone(board, home, f"{place}/{name}")
     yield from _torn_ends(board)
 
 
-def _alone(board: Path, place: str, task_id: str) -> Iterator[Finding]:
-    log = f"{_LOGS_OF[place]}/{task_id}.jsonl"
-    if (board / log).exists():
+def _alone(board: Path, home: str, where: str) -> Iterator[Finding]:
+    task_id = os.path.basename(where).removesuffix(".json")
+    if (board / home / f"{task_id}.jsonl").exists():
         return  # It came since the logs were listed.
-    where = f"{place}/{task_id}.json"
     said = f"{task_id}.json is a snapshot without a log: its log went with a branch, or was lost"
     hint = f"git log --all -- .lattice/events/{task_id}.jsonl"
     yield Finding("orphan_snapshot", "warning", said, task_id, where, "move the snapshot away", "aside", hint)
@@ -50,9 +50,9 @@ def _alone(board: Path, place: str, task_id: str) -> Iterator[Finding]:
 def look(board: Path, seen: Seen) -> Iterator[Finding]:
     """What belongs to tasks: their artifacts, plans and notes."""
     yield from _artifacts(board, seen)
-    texts = {f"{task_id}.md" for task_id in (*seen.tasks, *seen.damaged)}
+    texts = seen.tasks.keys() | seen.damaged
     for place in ("plans", "notes", "archive/plans", "archive/notes"):
-        for path in files_in(board / place, but=texts):
+        for path in files_in(board / place, but=texts, ending=".md"):
             where = f"{place}/{path.name}"
             if path.suffix == ".md" and is_id("task", path.stem) and not is_at_work(board, path.stem, seen):
                 said = f"{where} belongs to no task of this board"
@@ -156,4 +156,10 @@ _NAMES: dict[str, Callable[[str], bool] | None] = {
 }
 """The folders of a board where drafts may be left, and which names belong in those that hold nothing else."""
 
-_LOGS_OF = {"tasks": "events", "archive/tasks": "archive/events"}
+_ENDINGS = {
+    "events": (".jsonl", "events"),
+    "archive/events": (".jsonl", "archive/events"),
+    "tasks": (".json", "events"),
+    "archive/tasks": (".json", "archive/events"),
+}
+"""Where files are called after the tasks that have a log: their ending, and where the logs are."""

@@ -66,7 +66,7 @@ def _snapshots(board: Path, places: Sequence[scan.Place]) -> list[_Put]:
     for place in places:
         kept = scan.read_kept(place)
         if kept is not None:
-            found.append((place[0], None, kept.lifecycle(), kept.short_ids(kept.named()[0])))
+            found.append((place[0], None, kept.lifecycle, kept.short_ids(kept.named()[0])))
             continue
         stream = scan.read(scan.Stream(*place))
         if stream is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from lattice.core.codec import loads
 from lattice.core.events import evolve
 from lattice.core.ids import is_id, parse_short_id
-from lattice.core.record import NamedTuple, Record
+from lattice.core.record import Record
 from lattice.core.task import Task
 from lattice.errors import LatticeError, LogDamaged, ValidationError
 from lattice.store.files import disk, snapshot
@@ -123,20 +123,13 @@ def read(stream: Stream, since: str | None = None, having: str | None = None) ->
         return stream.replace(data=data, damage=damage)
 
 
-class Told(NamedTuple):
-    """A line of a log that says something of the task beyond its own log: its beginning, an archiving, a short id."""
-
-    id: str
-    kind: str
-    line: bytes
-
-
 class Kept(Record):
     """A log whose snapshot is what it says, byte for byte, so that it need not be replayed."""
 
     data: bytes
     snapshot: snapshot.Text
-    told: list[Told]
+    lifecycle: list[tuple[str, bytes]]  # as `Stream.lifecycle`
+    naming: list[bytes]  # the lines that may give it a short id
 
     def named(self) -> tuple[str | None, str]:
         """The short id and the status of the task."""
@@ -146,15 +139,10 @@ class Kept(Record):
             return shape["short_id"], shape["status"]
         return found[1].decode("ascii") if found[1] is not None else None, found[2].decode("ascii")
 
-    def lifecycle(self) -> list[tuple[str, bytes]]:
-        """As `Stream.lifecycle`."""
-        return [(event_id, line) for event_id, kind, line in self.told if kind in _LIFECYCLE]
-
     def short_ids(self, current: str | None) -> list[str]:
         """As `short_ids_of` the log's events, of a task that has `current`."""
-        naming = [line for _, kind, line in self.told if kind in _NAMING]
         # The only event that gives one gives the one that the task has.
-        given = [current] if len(naming) == 1 else [loads(line)["data"].get("short_id") for line in naming]
+        given = [current] if len(self.naming) == 1 else [loads(line)["data"].get("short_id") for line in self.naming]
         return [short_id for short_id in given if short_id and parse_short_id(short_id) == short_id]
 
 
@@ -182,19 +170,21 @@ def read_kept(place: Place) -> Kept | None:
         data = disk.read(place[1], follow=False)
         if data is None or not text.is_of(data) or _LOOSE in data:
             return None
-        told = []
+        lifecycle, naming = [], []
         at = data.find(_TYPE)
         while at >= 0:
             start, stop = data.rfind(b"\n", 0, at) + 1, data.index(b"\n", at) + 1
             line = data[start:stop]
             end = _END.match(line, line.rfind(_ID))
             event_id, kind = ("ev_" + end[1].decode(), end[2].decode()) if end is not None else _named(line)
-            if kind in _LIFECYCLE or kind in _NAMING:
-                told.append(Told(event_id, kind, line))
+            if kind in _LIFECYCLE:
+                lifecycle.append((event_id, line))
+            if kind in _NAMING:
+                naming.append(line)
             at = data.find(_TYPE, stop)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # Who replays the log names what is off.
-    return Kept.made_of({"data": data, "snapshot": text, "told": told})
+    return Kept.made_of({"data": data, "snapshot": text, "lifecycle": lifecycle, "naming": naming})
 
 
 def _named(line: bytes) -> tuple[str, str]:
