@@ -74,9 +74,9 @@ class Bench:
         self._copies += 1
         return self.boards.copy(tool, size, self.home / f"{self._copies}-{tool}-{size}")
 
-    def idle(self) -> Case:
+    def idle(self, key: str = PASS) -> Case:
         """An interpreter of the product's environment that does nothing."""
-        return Case(PASS, [sys.executable, "-c", "pass"], cwd=self.home, env=self.env)
+        return Case(key, [sys.executable, "-c", "pass"], cwd=self.home, env=self.env)
 
     def case(self, name: str, work: Work, tool: str, size: int, root: Path, **more: object) -> Case | None:
         """The work as this tool does it on its board; None where the tool is missing or cannot do it."""
