@@ -15,7 +15,7 @@ from tests.house.sources import TOP
 from tools.bench import report
 from tools.bench.boards import environment, history, make_ours
 from tools.bench.content import RARE, content
-from tools.bench.measure import Case, Failed, Stat, measure, peak_memory_mib, ratio, stat
+from tools.bench.measure import SLOW_SAMPLES_MIN, Case, Failed, Stat, measure, peak_memory_mib, ratio, stat
 from tools.bench.peers import Missing, _from_debian, peers
 from tools.bench.plot import plot
 from tools.bench.writes import SYNCS, counted
@@ -49,7 +49,8 @@ def test_a_command_that_takes_longer_has_the_higher_ratio(tmp_path: Path) -> Non
     middle, least, most = ratio(busy, quick)
     assert 1.0 < least <= most
     assert 1.0 < middle
-    assert 3 == len(quick.seconds) == len(busy.seconds)
+    assert 3 == len(quick.seconds)
+    assert SLOW_SAMPLES_MIN <= len(busy.seconds) <= 3  # A starved machine takes more than SLOW_S for it.
 
 
 def test_cases_are_run_in_turn(tmp_path: Path) -> None:

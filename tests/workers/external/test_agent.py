@@ -15,7 +15,8 @@ from lattice.core.run_events import ProcessHeartbeat
 from lattice.core.task import ActiveRun
 from lattice.errors import AlreadyRunning, Conflict, Fenced, NotFound, ValidationError
 from lattice.ledger import Signature, timestamp
-from lattice.workers import control, launch, liveness, overview
+from lattice.workers import control, liveness, overview
+from lattice.workers.ends import unstarted
 from lattice.workers.external import agent as external
 from lattice.workers.external import end as external_end
 from lattice.workers.external import lapse
@@ -204,7 +205,7 @@ def test_a_run_without_a_heartbeat_has_none(bench: Bench) -> None:
 
 def test_another_machines_run_is_never_ended_by_a_guess(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     lapsed(bench)
-    for module in (liveness, lapse, launch):
+    for module in (liveness, lapse, unstarted):
         monkeypatch.setattr(module, "host_name", lambda _: "far/0")
     liveness.refresh_all(bench.board)
     assert [] == bench.events("process_failed")
