@@ -119,8 +119,10 @@ class Task(Record):
 
 
 _OF_REVIEWS = ("reviews", "findings")
-_PRESENT = tuple(name for name in Task._fields if name not in ("archived", *_OF_REVIEWS))
-_present = itemgetter(*_PRESENT)
+PRESENT = tuple(name for name in Task._fields if name not in ("archived", *_OF_REVIEWS))
+"""The fields that every snapshot has."""
+
+_present = itemgetter(*PRESENT)
 _LISTS: Mapping[str, type[Record]] = {
     "relationships_out": Relationship,
     "evidence_refs": EvidenceRef,
@@ -148,7 +150,7 @@ def to_snapshot(task: Task) -> dict[str, Any]:
 
 def from_snapshot(shape: Mapping[str, Any]) -> Task:
     """The task in a snapshot that this version wrote. Raises KeyError or TypeError where it is another's."""
-    values = dict(zip(_PRESENT, _present(shape), strict=True))
+    values = dict(zip(PRESENT, _present(shape), strict=True))
     for key, kind in _LISTS.items():
         values[key] = tuple([kind(**item) for item in values[key]])
     if values["tags"] is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 
 from lattice.core.events import Event
-from lattice.core.pretty import pretty
+from lattice.core.pretty import document
 from lattice.core.record import Protocol
 from lattice.core.summary import Words, words
 from lattice.core.task import Task, to_snapshot
@@ -86,13 +86,13 @@ def _task(logs: Logs, task_id: str, stamp: str, cut: Cutter | None) -> Prepared 
     except (LogDamaged, StorageError) as off:
         return off
     shape = to_snapshot(task)
-    return of_shape(shape, pretty(shape).encode("ascii"), stamp, away=away or task.archived)
+    return of_shape(shape, document(shape), stamp, away=away or task.archived)
 
 
 def _kept(text: bytes, stamp: str, cut: Cutter | None, *, away: bool) -> Prepared | None:
     row = cut(text) if cut is not None else None
-    if row is not None and row.archived == away:
-        return of_cut(row, text, stamp)
+    if row is not None:
+        return of_cut(row, text, stamp) if row.archived == away else None
     try:
         return of_text(text, stamp, away=away)
     except ValueError:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from lattice.core.codec import loads
 from lattice.core.pretty import ITEM_PAD
 from lattice.core.summary import Edge, Summary, flat, rank, shape_edges
-from lattice.core.task import Task
+from lattice.core.task import PRESENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ Prepared = tuple[tuple[object, ...], tuple[str, bytes, int], list[tuple[object, 
 
 _ASSIGNED = Summary._fields.index("assigned_to")
 _PAD = b"\n" + ITEM_PAD.encode()
-_REQUIRED = frozenset(Task._fields) - {"archived", "findings", "reviews"}  # which most snapshots do not say
+_REQUIRED = frozenset(PRESENT)
 
 
 def of_shape(shape: Mapping[str, Any], text: bytes, stamp: str, *, away: bool) -> Prepared:
@@ -37,18 +37,18 @@ def of_text(text: bytes, stamp: str, *, away: bool) -> Prepared | None:
     shape = loads(text)
     if not (shape.keys() >= _REQUIRED and shape.get("archived", False) == away):
         return None
-    return of_shape(shape, text.rstrip(b"\n"), stamp, away=away)
+    return of_shape(shape, text, stamp, away=away)
 
 
 def of_cut(cut: Cut, text: bytes, stamp: str) -> Prepared:
     """As `of_text`, of a text from which `row_cut` has cut the row."""
     fields = (cut.id, int(cut.archived), stamp, cut.status, rank(cut.priority, cut.urgency), cut.assigned_to)
-    return _prepared(fields, 0, cut.line, text.rstrip(b"\n"), cut.edges)
+    return _prepared(fields, 0, cut.line, text, cut.edges)
 
 
 def _prepared(fields: tuple[object, ...], runs: int, line: str, text: bytes, edges: list[Edge]) -> Prepared:
     task_id = str(fields[0])
-    document = text.replace(b"\n", _PAD)
+    document = text.rstrip(b"\n").replace(b"\n", _PAD)
     return (
         (*fields, runs, line, row_sum(*fields, line)),
         (task_id, document, document_sum(task_id, document)),

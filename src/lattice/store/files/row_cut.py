@@ -11,7 +11,7 @@ from operator import itemgetter
 
 from lattice.core.record import NamedTuple
 from lattice.core.summary import PLAIN, Edge, shape_edges
-from lattice.core.task import Task
+from lattice.core.task import PRESENT
 from lattice.store.files.index_rows import dumped
 
 _WORD = r'"[^"\\]+"'
@@ -31,8 +31,7 @@ _FORMS = {
 }
 """The members that are not just a line of any kind. A text that has others is parsed: few have."""
 
-_ABSENT = {"reviews", "findings"}
-_MEMBERS = sorted({*Task._fields, "schema_version"} - _ABSENT)
+_MEMBERS = sorted((*PRESENT, "archived", "schema_version"))
 _NOT_IN_ROWS = {"active_processes", "evidence_refs", "last_event_id", "schema_version"}
 _GROUPS = [name for name in _MEMBERS if name not in _NOT_IN_ROWS]
 
