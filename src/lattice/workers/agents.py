@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from lattice.commands.board import Board
 from lattice.core.record import Record
 from lattice.errors import DefinitionError
+from lattice.store.files import digest
 from lattice.workers import prompts
 from lattice.workers.budgets import own_of
 from lattice.workers.definitions.agents import AUTO
@@ -90,7 +90,7 @@ def prepare(
     invocation = engine.invoke(work, flags)
     spec = AgentSpec(
         template=str(definition.prompt_path(top)),
-        template_sha256=hashlib.sha256(template.encode("utf-8", "surrogateescape")).hexdigest(),
+        template_sha256=digest.sha256(template.encode("utf-8", "surrogateescape")).hexdigest(),
         prompt_sha256=sha256,
         stdin=str(invocation.stdin) if invocation.stdin is not None else None,
         model=definition.model,

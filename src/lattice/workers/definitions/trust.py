@@ -8,7 +8,6 @@ those that are workers of their own among them. One changed byte asks again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from lattice.commands.trust import Grant, trust_store
 from lattice.core.codec import dump
 from lattice.core.record import Record
 from lattice.errors import DefinitionError, NotFound, NotTrusted, StorageError, ValidationError
+from lattice.store.files.digest import file_digest, sha256
 from lattice.workers.definitions import catalogue
 from lattice.workers.definitions.definition import PLACEHOLDERS, Definition, expand
 from lattice.workers.definitions.file import is_worker_name
@@ -56,7 +56,7 @@ def shown(definition: Definition, checkout: Path, environ: Mapping[str, str]) ->
     if elsewhere := {member.name: member.digest for member in own if member.digest != definition.digest}:
         shape["members"] = elsewhere
     entry = dump(shape)
-    digest = f"sha256:{hashlib.sha256(entry).hexdigest()}"
+    digest = f"sha256:{sha256(entry).hexdigest()}"
     # A built-in one came with Lattice, and whoever installed that trusts both.
     store, place = trust_store(environ), os.path.realpath(checkout)
     trusted = definition.builtin or store.is_trusted(KIND, place, digest)
@@ -145,7 +145,7 @@ def _files(definitions: Sequence[Definition], checkout: Path) -> tuple[Pinned, .
 
 def _digest(path: Path) -> str:
     with path.open("rb") as content:
-        return f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"
+        return f"sha256:{file_digest(content).hex()}"
 
 
 def _is_file(path: Path) -> bool:
