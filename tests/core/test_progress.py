@@ -16,11 +16,5 @@ def test_an_item_counts_as_done_when_the_next_is_asked_for() -> None:
     assert [(1, 3), (2, 3), (3, 3)] == said
 
 
-def test_a_part_is_told_in_proportion_to_the_whole() -> None:
-    said: list[tuple[int, int]] = []
-    assert list("ab") == list(told("ab", lambda done, total: said.append((done, total)), total=7))
-    assert [(3, 7), (7, 7)] == said
-
-
 def test_nobody_has_to_be_told() -> None:
     assert list("ab") == list(told("ab", None))

@@ -1,43 +1,25 @@
-"""Work in several processes tells how far it is."""
+"""Work in several processes: nothing is missing or done twice, and nothing is left of them."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from lattice.errors import NotFound
 from lattice.store.files import parallel
 from lattice.store.files.parallel import each_part, in_parts, telling
 from tests.workers.conftest import eventually
 
+Answer = tuple[int, list[int]]
 
-def work(items: Sequence[int]) -> tuple[int, list[int]]:
+
+def work(items: Sequence[int]) -> Answer:
     return os.getpid(), [item + 1 for item in items]
-
-
-@pytest.mark.parametrize("processors", [1, 3])
-def test_the_part_done_here_stands_for_the_whole(monkeypatch: pytest.MonkeyPatch, processors: int) -> None:
-    monkeypatch.setattr(parallel, "PART_MIN", 2)
-    monkeypatch.setattr(parallel, "_processors", lambda: processors)
-    monkeypatch.setattr(parallel, "_may_fork", lambda: True)
-    said: list[tuple[int, int]] = []
-    with telling(lambda done, total: said.append((done, total))):
-        answers = in_parts(work, range(9))
-    assert list(range(1, 10)) == [number for _, part in answers for number in part]
-    assert processors == len({pid for pid, _ in answers})
-    assert [(9 * done // (9 // processors), 9) for done in range(1, 9 // processors + 1)] == said
-
-
-def test_nobody_is_told_of_what_comes_afterwards() -> None:
-    said: list[int] = []
-    with telling(lambda done, _: said.append(done)):
-        in_parts(work, [1])
-    in_parts(work, [1, 2, 3])
-    assert [1] == said
 
 
 @pytest.fixture
@@ -48,26 +30,140 @@ def three(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "_may_fork", lambda: True)
 
 
-@pytest.mark.usefixtures("three")
-@pytest.mark.parametrize(("own", "expected"), [(1.0, [4, 4, 4]), (0.5, [2, 5, 5]), (0.0, [0, 6, 6])])
-def test_who_has_other_work_takes_a_smaller_part(own: float, expected: list[int]) -> None:
-    answers = list(each_part(work, range(12), own))
-    assert expected == [len(part) for _, part in answers]
-    assert list(range(1, 13)) == [number for _, part in answers for number in part]
-    assert os.getpid() == answers[0][0]
+def together(folder: Path) -> Callable[[Sequence[int]], Answer]:
+    """Work that goes on once three processes are at it."""
+
+    def wait_for_the_others(items: Sequence[int]) -> Answer:
+        (folder / str(os.getpid())).touch()
+        eventually(lambda: len(list(folder.iterdir())) == 3)
+        return work(items)
+
+    return wait_for_the_others
 
 
 @pytest.mark.usefixtures("three")
-def test_who_stops_asking_leaves_no_process(tmp_path: Path) -> None:
-    def slow_elsewhere(items: Sequence[int]) -> int:
-        if items[0]:
+def test_every_processor_is_at_work_and_the_answers_are_in_order(tmp_path: Path) -> None:
+    answers = in_parts(together(tmp_path), range(13))
+    assert [2, 2, 2, 2, 2, 3] == sorted(len(part) for _, part in answers)
+    assert list(range(1, 14)) == [number for _, part in answers for number in part]
+    assert {int(path.name) for path in tmp_path.iterdir()} == {pid for pid, _ in answers}
+
+
+@pytest.mark.usefixtures("three")
+def test_there_are_no_more_parts_than_have_a_number() -> None:
+    assert list(range(1, 1001)) == [number for _, part in in_parts(work, range(1000)) for number in part]
+
+
+def test_few_items_stay_here() -> None:
+    assert [(os.getpid(), [2, 3])] == in_parts(work, [1, 2])
+    assert [(os.getpid(), [])] == in_parts(work, [])
+
+
+@pytest.mark.usefixtures("three")
+def test_what_the_caller_has_no_time_for_the_others_do(tmp_path: Path) -> None:
+    def noted(items: Sequence[int]) -> Answer:
+        (tmp_path / str(items[0])).touch()
+        return work(items)
+
+    with closing(each_part(noted, range(40))) as answers:
+        first = next(answers)
+        eventually(lambda: len(list(tmp_path.iterdir())) == 20)  # It is still at the first answer.
+        assert list(range(1, 41)) == [number for _, part in (first, *answers) for number in part]
+
+
+@pytest.mark.usefixtures("three")
+def test_what_a_helper_left_undone_is_done_here(tmp_path: Path) -> None:
+    at_work = together(tmp_path)
+
+    def dies_elsewhere(items: Sequence[int]) -> Answer:
+        answer = at_work(items)
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    here = os.getpid()
+    assert [(here, [item + 1, item + 2]) for item in range(0, 12, 2)] == in_parts(dies_elsewhere, range(12))
+
+
+@pytest.mark.usefixtures("three")
+def test_what_is_raised_elsewhere_is_raised_here(tmp_path: Path) -> None:
+    at_work = together(tmp_path)
+
+    def refuses(items: Sequence[int]) -> Answer:
+        at_work(items)
+        if 7 in items:
+            raise NotFound(f"seven, said {os.getpid()}")
+        return os.getpid(), []
+
+    with pytest.raises(NotFound, match=f"seven, said {os.getpid()}"):
+        in_parts(refuses, range(12))
+    nothing_is_left_of(tmp_path)
+
+
+@pytest.mark.usefixtures("three")
+def test_a_machine_without_processes_to_spare_does_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+
+    def refused() -> int:
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(os, "fork", refused)
+    assert [(os.getpid(), [item + 1, item + 2]) for item in range(0, 12, 2)] == in_parts(work, range(12))
+    assert before == len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize("stops", [StopIteration, KeyboardInterrupt])
+def test_who_stops_leaves_no_process(stops: type[BaseException], tmp_path: Path) -> None:
+    here, before = os.getpid(), len(os.listdir("/proc/self/fd"))
+
+    def slow_elsewhere(items: Sequence[int]) -> Answer:
+        if os.getpid() != here and items[0]:
             (tmp_path / str(os.getpid())).touch()
             signal.pause()
-        return len(items)
+        elif os.getpid() == here:
+            eventually(lambda: len(list(tmp_path.iterdir())) == 2)
+            if stops is KeyboardInterrupt:
+                raise stops
+        return work(items)
 
-    with closing(each_part(slow_elsewhere, range(9))) as answers:
-        assert 3 == next(answers)
-        eventually(lambda: len(list(tmp_path.iterdir())) == 2)
-    for path in tmp_path.iterdir():
-        with pytest.raises(ChildProcessError):  # It was waited for: nothing of it is left, and no zombie.
-            os.waitpid(int(path.name), os.WNOHANG)
+    def first() -> Answer:
+        with closing(each_part(slow_elsewhere, range(12))) as answers:
+            return next(answers)
+
+    if stops is KeyboardInterrupt:
+        with pytest.raises(stops):
+            first()
+    else:
+        assert [1, 2] == first()[1]
+    nothing_is_left_of(tmp_path)
+    assert before == len(os.listdir("/proc/self/fd"))
+
+
+def nothing_is_left_of(folder: Path) -> None:
+    """Of the processes that are named by files there."""
+    pids = {int(path.name) for path in folder.iterdir()} - {os.getpid()}
+    assert 2 == len(pids)
+    for pid in pids:
+        with pytest.raises(ChildProcessError):  # It was waited for: no process, and no zombie.
+            os.waitpid(pid, os.WNOHANG)
+
+
+@pytest.mark.parametrize("processors", [1, 3])
+def test_it_is_told_how_far_it_is(monkeypatch: pytest.MonkeyPatch, processors: int) -> None:
+    monkeypatch.setattr(parallel, "PART_MIN", 2)
+    monkeypatch.setattr(parallel, "_processors", lambda: processors)
+    monkeypatch.setattr(parallel, "_may_fork", lambda: True)
+    said: list[tuple[int, int]] = []
+    with telling(lambda done, total: said.append((done, total))):
+        in_parts(work, range(9))
+    assert (9, 9) == said[-1]
+    assert sorted(set(said)) == said
+
+
+def test_nobody_is_told_of_what_comes_afterwards() -> None:
+    said: list[int] = []
+    with telling(lambda done, _: said.append(done)):
+        in_parts(work, [1])
+    in_parts(work, [1, 2, 3])
+    assert [1] == said

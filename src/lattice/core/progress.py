@@ -14,16 +14,11 @@ Progress = Callable[[int, int], None]
 """Is told how many are done, and of how many; often, so that it has to be quick."""
 
 
-def told(items: Sequence[_T], progress: Progress | None, total: int | None = None) -> Iterator[_T]:
-    """`items`, one after the other: an item counts as done when the next is asked for.
-
-    Where they stand for more than themselves, as one part of several that are done side by side, `total` is the
-    number of all, and what is told is in proportion.
-    """
+def told(items: Sequence[_T], progress: Progress | None) -> Iterator[_T]:
+    """`items`, one after the other: an item counts as done when the next is asked for."""
     if progress is None:
         yield from items
         return
-    whole = len(items) if total is None else total
     for done, item in enumerate(items, start=1):
         yield item
-        progress(done * whole // len(items), whole)
+        progress(done, len(items))

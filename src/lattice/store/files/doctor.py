@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 DRAFT = re.compile(r"\..*\.[0-9]+\.tmp\Z")
 """What `disk.replace` calls its drafts."""
 
-OWN_PART = 0.8
-"""How much of the logs is left to this process, which has more to look at than they."""
-
 WRITER_WAIT_S = 1.0
 """A writer is between its event and its snapshot for some tenths of a millisecond."""
 
@@ -66,7 +63,7 @@ def look(board: Path, began_ns: int, meanwhile: Callable[[Logs], None]) -> Seen:
     """
     places = scan.places(board)
     archived = frozenset([place[0] for place in places if place[3]])
-    with closing(each_part(partial(_look, board), places, OWN_PART)) as answers:
+    with closing(each_part(partial(_look, board), places)) as answers:
         first = next(answers)
         active = frozenset([place[0] for place in places if not place[3]])
         meanwhile({"events": active, "archive/events": archived})

@@ -67,7 +67,7 @@ def refresh(file: IndexFile, logs: Logs, *, archived: bool, texts: bool, unread:
     unsettled: set[str] = set()
     with closing(index_reading.tasks(logs, sorted(changed.items()), look.now_ns)) as parts:
         first = next(parts, [])
-        file.execute("BEGIN IMMEDIATE")  # The other parts are read by now, or nearly.
+        file.execute("BEGIN IMMEDIATE")  # What was read is put in while the rest is read.
         found = _sorted_out(chain((first,), parts), bad, unsettled)
         if look.whole and not known:
             file.fill([one for _, one in part if one is not None] for part in found)

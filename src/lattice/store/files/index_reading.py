@@ -41,7 +41,6 @@ class Logs(Protocol):
         """The titles of the artifacts that `events` attach."""
 
 
-_OWN_PART = 0.9  # This process puts in what it read while the others come to their end.
 _MANY = 500
 """So many snapshots pay for the expression that cuts the row out of each."""
 
@@ -64,7 +63,7 @@ def tasks(logs: Logs, stamped: Sequence[tuple[str, str | None]], now_ns: int) ->
             found.append((task_id, stamp, _task(logs, task_id, stamp or "", cut)))
         return found
 
-    yield from each_part(read, stamped, _OWN_PART)
+    yield from each_part(read, stamped)
 
 
 def _cutter() -> Cutter:

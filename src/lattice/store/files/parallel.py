@@ -1,8 +1,7 @@
-"""Work on many files with every processor: children by `fork`, each with a part of the list.
+"""Work on many files with every processor.
 
-A child inherits what it needs and writes one answer, to a file without a name, so that nobody waits for
-a reader. A part whose child did not come to its end is done again here: no answer is missing, and what
-it raises is raised by the caller's own call.
+A part of the list whose helper did not come to its end is done again here: no answer is missing, and what it raises
+is raised by the caller's own call.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import pairwise
 
-from lattice.core.progress import Progress, told
+from lattice.core.progress import Progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import IO, TypeVar, overload
+    from typing import TypeVar, overload
 
     _T = TypeVar("_T")
     _T_co = TypeVar("_T_co", covariant=True)
@@ -33,7 +32,7 @@ _progress: ContextVar[Progress | None] = ContextVar("progress", default=None)
 
 @contextmanager
 def telling(progress: Progress | None) -> Iterator[None]:
-    """Within, `in_parts` tells `progress` how far it is: by the part that is done in this process.
+    """Within, `in_parts` tells `progress` how far it is.
 
     Not an argument of `in_parts`: it would be one of every scan above it, for the sake of a line on a terminal.
     """
@@ -45,54 +44,69 @@ def telling(progress: Progress | None) -> Iterator[None]:
 
 
 def in_parts(work: Callable[[Sequence[_T]], _R], items: Sequence[_T]) -> list[_R]:
-    """`work` on consecutive parts of `items`, one a processor; the answers in the order of the parts.
+    """`work` on consecutive parts of `items`, by all processors; the answers in the order of the parts.
 
     `work` runs in other processes too: what it changes in memory stays there, and its answer must be
-    picklable. The first part is done in this process. Raises what `work` raises.
+    picklable. Raises what `work` raises.
     """
     return list(each_part(work, items))
 
 
-def each_part(work: Callable[[Sequence[_T]], _R], items: Sequence[_T], own: float = 1.0) -> Generator[_R, None, None]:
-    """As `in_parts`, each answer as it comes.
-
-    `own` is how large this process's part is beside each of the others: smaller than they are, where the caller has
-    something else to do after the first answer.
-    """
-    count = max(1, min(_processors(), len(items) // PART_MIN))
-    if count == 1 or not _may_fork():
+def each_part(work: Callable[[Sequence[_T]], _R], items: Sequence[_T]) -> Generator[_R, None, None]:
+    """As `in_parts`, each answer as it comes: what the caller does with it, it does while the others go on."""
+    tally = _Tally(_progress.get(), len(items))
+    count = len(items) // PART_MIN
+    processors = min(_processors(), count)
+    if processors < 2 or not _may_fork():
         with without_collection():
-            yield work(_counted(items, len(items)))
+            yield work(tally.counted(items))
         return
-    first = int(len(items) * own / (count - 1 + own))
-    others = [first + (len(items) - first) * place // (count - 1) for place in range(count)]
-    parts = [items[start:stop] for start, stop in pairwise((0, *others))]
-    children = [_begun(work, part) for part in parts[1:]]
-    try:
-        with without_collection():
-            yield work(_counted(parts[0], len(items)))
-            for child, part in zip(children, parts[1:], strict=True):
-                yield _answer(child, work, part)
-    finally:
-        for child in children:
-            child.end()
+    from lattice.store.files.helpers import PARTS_MAX, Helpers  # a few items pay for none of it
+
+    count = min(count, PARTS_MAX)
+    parts = [items[start:stop] for start, stop in pairwise(len(items) * place // count for place in range(count + 1))]
+    own: dict[int, _R] = {}
+    with without_collection(), Helpers(lambda place: work(parts[place]), count, processors - 1) as helpers:
+        for place in range(count):
+            while place not in own and not helpers.has(place):
+                todo = helpers.claim()
+                news = helpers.news(wait=todo is None)
+                tally.add(sum(len(parts[one]) for one in news))
+                if todo is None and not news:
+                    todo = place  # Whoever had it is gone.
+                if todo is not None:
+                    own[todo] = work(tally.counted(parts[todo]))
+            yield own.pop(place) if place in own else helpers.take(place)
 
 
-def _counted(part: Sequence[_T], total: int) -> Sequence[_T]:
-    progress = _progress.get()
-    return part if progress is None else _Counted(part, progress, total)
+class _Tally:
+    """How many items are done, here and elsewhere."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress = progress
+        self._done = 0
+        self._total = total
+
+    def add(self, number: int) -> None:
+        """So many more are done."""
+        self._done += number
+        if self._progress is not None and number:
+            self._progress(self._done, self._total)
+
+    def counted(self, part: Sequence[_T]) -> Sequence[_T]:
+        """The part; an item of it is done when the next is asked for."""
+        return part if self._progress is None else _Counted(part, self)
 
 
 class _Counted(Sequence["_T_co"]):
-    """A part that tells how much of the whole was done when its items are gone through."""
-
-    def __init__(self, part: Sequence[_T_co], progress: Progress, total: int) -> None:
+    def __init__(self, part: Sequence[_T_co], tally: _Tally) -> None:
         self._part = part
-        self._progress = progress
-        self._total = total
+        self._tally = tally
 
     def __iter__(self) -> Iterator[_T_co]:
-        return told(self._part, self._progress, self._total)
+        for item in self._part:
+            yield item
+            self._tally.add(1)
 
     def __len__(self) -> int:
         return len(self._part)
@@ -107,69 +121,6 @@ class _Counted(Sequence["_T_co"]):
 
     def __getitem__(self, place: int | slice) -> _T_co | Sequence[_T_co]:
         return self._part[place]
-
-
-class _Child:
-    """A process at work on a part, and the file that its answer comes in."""
-
-    def __init__(self, pid: int, file: IO[bytes]) -> None:
-        self._pid: int | None = pid
-        self._file = file
-
-    def wait(self) -> bool:
-        """Wait for its end. Returns whether it did its part."""
-        if self._pid is None:
-            return False
-        pid, self._pid = self._pid, None
-        return os.waitpid(pid, 0)[1] == 0
-
-    def read(self) -> bytes:
-        self._file.seek(0)
-        return self._file.read()
-
-    def end(self) -> None:
-        """Leave neither the process nor its file, whatever happened."""
-        if self._pid is not None:
-            os.kill(self._pid, 9)
-            self.wait()
-        self._file.close()
-
-
-def _begun(work: Callable[[Sequence[_T]], _R], part: Sequence[_T]) -> _Child:
-    import pickle  # a few items pay for none of it
-
-    file = _nameless()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    pid = os.fork()
-    if pid:
-        return _Child(pid, file)
-    status = 1
-    try:
-        with without_collection():
-            pickle.dump(work(part), file, pickle.HIGHEST_PROTOCOL)
-        file.flush()
-        status = 0
-    finally:
-        # Neither the caller's handlers nor its buffers are this process's to run or to write.
-        os._exit(status)
-
-
-def _answer(child: _Child, work: Callable[[Sequence[_T]], _R], part: Sequence[_T]) -> _R:
-    if not child.wait():
-        return work(part)
-    import pickle  # as above
-
-    answer: _R = pickle.loads(child.read())  # noqa: S301  # our own child wrote it, to a file without a name
-    return answer
-
-
-def _nameless() -> IO[bytes]:
-    if hasattr(os, "memfd_create"):
-        return open(os.memfd_create("lattice"), "w+b")
-    import tempfile  # macOS
-
-    return tempfile.TemporaryFile()
 
 
 def _may_fork() -> bool:
