@@ -236,10 +236,10 @@ class IndexFile:
 
     def _rows(self, where: str, values: tuple[str, ...]) -> Iterator[Summary]:
         query = f"SELECT {_ROW} FROM tasks {where}"  # noqa: S608  # `where` is ours, and its values are bound
-        for *fields, crc in self.execute(query, values):
-            if row_sum(*fields) != crc:
+        for *fields, line, crc in self.execute(query, values):
+            if row_sum(fields, line) != crc:
                 raise Damaged
-            yield from_flat(json.loads(fields[-1]))
+            yield from_flat(json.loads(line))
 
     def _check_number(self, number: int, where: str, values: tuple[str, ...]) -> None:
         query = f"SELECT total(n) FROM counts {where}"  # noqa: S608  # as above

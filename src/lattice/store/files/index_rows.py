@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from lattice.store.files.row_cut import Cut
 
+Fields = tuple[str, int, str, str, int, "str | None"]
+"""Of a task: its id, whether it is archived, the stamp of its log, its status, its rank, and who it is assigned to."""
+
 Prepared = tuple[tuple[object, ...], tuple[str, bytes, int], list[tuple[object, ...]]]
 """What the tables keep of one task: its row, its document, its edges."""
 
@@ -46,19 +49,21 @@ def of_cut(cut: Cut, text: bytes, stamp: str) -> Prepared:
     return _prepared(fields, 0, cut.line, text, cut.edges)
 
 
-def _prepared(fields: tuple[object, ...], runs: int, line: str, text: bytes, edges: list[Edge]) -> Prepared:
-    task_id = str(fields[0])
+def _prepared(fields: Fields, runs: int, line: str, text: bytes, edges: list[Edge]) -> Prepared:
+    task_id = fields[0]
     document = text.rstrip(b"\n").replace(b"\n", _PAD)
     return (
-        (*fields, runs, line, row_sum(*fields, line)),
+        (*fields, runs, line, row_sum(fields, line)),
         (task_id, document, document_sum(task_id, document)),
         [(*edge, edge_sum(edge)) for edge in edges],
     )
 
 
-def row_sum(*fields: object) -> int:
+def row_sum(fields: Fields, line: str) -> int:
     """The checksum of a row, of its fields but the number of runs."""
-    return zlib.crc32("\0".join(map(str, fields)).encode("utf-8", "surrogatepass"))
+    task_id, away, stamp, status, place, assigned = fields
+    text = f"{task_id}\0{away}\0{stamp}\0{status}\0{place}\0{assigned}\0{line}"
+    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
 
 
 def document_sum(task_id: str, text: bytes) -> int:
