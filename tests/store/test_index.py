@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import threading
 from pathlib import Path
@@ -20,8 +21,9 @@ from lattice.core.events import TaskCreated
 from lattice.core.fulltext import parse_words
 from lattice.core.summary import Summary, document, summary
 from lattice.errors import LogDamaged
-from lattice.store.files import index_file, index_reading, parallel
+from lattice.store.files import freshness, index_file, index_reading, parallel
 from lattice.store.files.board import FileStore
+from lattice.store.files.index_rows import Prepared
 from tests.conftest import ANN, reopened
 
 OLD_NS = 1_700_000_000_000_000_000
@@ -146,6 +148,36 @@ def test_a_first_index_of_many_is_read_by_several_processes_and_says_the_same(
     read = reads(filled, monkeypatch)
     rows(filled)
     assert [filled.resolve("LAT-3")] == read  # By its time it may change yet.
+
+
+def test_the_index_of_a_copied_board_is_made_anew(filled: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All logs are other files there, even where all are the same."""
+    monkeypatch.setattr(freshness, "_ANEW_MIN", 1)
+    assert ["LAT-2"] == found(filled, "two")
+    logs = {name: filled.folder / "events" / f"{filled.resolve(name)}.jsonl" for name in ("LAT-1", "LAT-2", "LAT-3")}
+    for log in logs.values():
+        shutil.copy2(log, f"{log}.copy")
+        os.rename(f"{log}.copy", log)
+    logs["LAT-2"].unlink()
+    put_in: list[object] = []
+    put = index_file.IndexFile.put
+
+    def noting(file: index_file.IndexFile, task_id: str, prepared: Prepared | None) -> None:
+        if prepared is not None:
+            put_in.append(task_id)
+        put(file, task_id, prepared)
+
+    monkeypatch.setattr(index_file.IndexFile, "put", noting)
+    assert truth(filled) == rows(filled)
+    assert [[], ["LAT-3"]] == [found(filled, "two"), found(filled, "three")]
+    assert [] == put_in
+
+
+def found(board: Board, text: str) -> list[str]:
+    """The names of the tasks that have these words."""
+    with board.store.view(texts=True) as view:
+        names = {row.id: row.name for row in view.rows()}
+        return [names[hit.task_id] for hit in view.search(parse_words(text))]
 
 
 def test_an_index_of_another_version_leaves_nothing_of_its_file(filled: Board) -> None:

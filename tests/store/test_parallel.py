@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from lattice.errors import NotFound
 from lattice.store.files import parallel
 from lattice.store.files.parallel import each_part, in_parts, telling
-from tests.workers.conftest import eventually
+from tests.workers.conftest import eventually, is_alive
 
 Answer = tuple[int, list[int]]
 
@@ -138,6 +140,28 @@ def test_who_stops_leaves_no_process(stops: type[BaseException], tmp_path: Path)
         assert [1, 2] == first()[1]
     nothing_is_left_of(tmp_path)
     assert before == len(os.listdir("/proc/self/fd"))
+
+
+def test_the_helpers_of_a_caller_that_was_killed_end_by_themselves(tmp_path: Path) -> None:
+    program = f"""
+import os, pathlib, signal, sys, time
+from lattice.store.files import parallel
+parallel.PART_MIN, parallel._processors = 2, lambda: 3
+def work(items):
+    (pathlib.Path({str(tmp_path)!r}) / str(os.getpid())).open("a").write("part")
+    if os.getpid() == here:
+        signal.pause()
+    time.sleep(0.05)  # the work itself
+here = os.getpid()
+parallel.in_parts(work, range(64 * 2))
+"""
+    with subprocess.Popen([sys.executable, "-c", program]) as caller:
+        try:
+            eventually(lambda: len(list(tmp_path.iterdir())) == 3)
+        finally:
+            caller.kill()
+    eventually(lambda: not any(is_alive(int(path.name)) for path in tmp_path.iterdir()))
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 64 * len("part")
 
 
 def nothing_is_left_of(folder: Path) -> None:

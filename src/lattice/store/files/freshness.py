@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_NS = 600_000_000_000
 LOOK_SHARE = 1_000
+_ANEW_MIN, _ANEW_SHARE = 500, 2 / 3
+"""Where so many tasks changed, and so large a part of all, as in a copied board, an index is made anew in less time."""
 _FOLDERS = ("events", "archive/events", "tasks", "archive/tasks")
 
 
@@ -61,6 +63,9 @@ def refresh(file: IndexFile, logs: Logs, *, archived: bool, texts: bool, unread:
     known = _known(file, look)
     changed = {one: stamp for one, stamp in look.stamps.items() if not stamp or known.get(one) != stamp}
     gone = known.keys() - look.stamps.keys() if look.whole else set()
+    anew = look.whole and (not known or len(changed) >= max(_ANEW_MIN, _ANEW_SHARE * len(look.stamps)))
+    if anew:
+        changed = look.stamps
     file.execute("ROLLBACK")  # Reading may take long, and keeps nobody waiting.
     read = index_reading.texts(logs, sorted(wordless.union(changed))) if texts else []
     bad = {task_id: off for task_id, off in read if isinstance(off, LatticeError)}
@@ -69,7 +74,7 @@ def refresh(file: IndexFile, logs: Logs, *, archived: bool, texts: bool, unread:
         first = next(parts, [])
         file.execute("BEGIN IMMEDIATE")  # What was read is put in while the rest is read.
         found = _sorted_out(chain((first,), parts), bad, unsettled)
-        if look.whole and not known:
+        if anew:
             file.fill([one for _, one in part if one is not None] for part in found)
         else:
             for task_id, one in chain.from_iterable(found):
