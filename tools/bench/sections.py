@@ -26,7 +26,8 @@ from tools.bench.works import (
 HOT_LIMIT = 5.0
 FLAT_LIMIT = 1.15
 FAR_TASKS, FAR_LIMIT = 100_000, 1.3
-FIRST_LIMIT_MS = 600.0
+FIRST_LIMIT_MS, FIRST_IDLE_MS = 600.0, 11.0  # on the machine on which the targets were set
+FIRST_LIMIT = FIRST_LIMIT_MS / FIRST_IDLE_MS
 PULLED_TASKS = 500
 HEAVY_ROUNDS = 9
 MEMORY_RUNS = 3
@@ -175,11 +176,12 @@ def _first(bench: Bench, name: str, case: Case | None, when: str) -> None:
         raise AssertionError("our own tool is always there")
     idle = bench.idle(f"pass-beside-{name}")
     bench.keep(measure([idle, case], min(bench.rounds, HEAVY_ROUNDS)))
-    took, nothing = stat(case.seconds.values()), stat(idle.seconds.values())
-    bench.row(name, f"list --limit 20, {when}, at {bench.heavy:,}", f"≤ {FIRST_LIMIT_MS:g} ms, once",
-              f"{took['median_ms']:.0f} ms ({took['q1_ms']:.0f}–{took['q3_ms']:.0f}), "
-              f"{took['median_ms'] / nothing['median_ms']:.0f}× python -c pass", took["median_ms"],
-              met=took["median_ms"] <= FIRST_LIMIT_MS if bench.judges else None)  # fmt: skip
+    took = stat(case.seconds.values())
+    found = ratio(case, idle)
+    bench.row(name, f"list --limit 20, {when}, at {bench.heavy:,}",
+              f"≤ {FIRST_LIMIT_MS:g} ms, once, where python -c pass takes {FIRST_IDLE_MS:g}: {FIRST_LIMIT:.1f}×",
+              f"{times(found)} ({took['median_ms']:.0f} ms)", found[0],
+              met=found[0] <= FIRST_LIMIT if bench.judges else None)  # fmt: skip
 
 
 def memory(bench: Bench) -> None:
