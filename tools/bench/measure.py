@@ -83,10 +83,6 @@ class Case:
             raise Failed(f"{shown(argv)} exited with {ran.returncode}\n{said[-2000:]}")
         return took
 
-    def pays_for(self, rounds: int, took: float) -> bool:
-        """Whether its budget is enough for all rounds, at so many seconds each."""
-        return took * rounds <= self.budget_s
-
     def plan(self, took: float, rounds: int) -> None:
         """Say how many of the rounds it is in: all of them, or what its budget pays for, but a few at least."""
         least = SAMPLES_MIN if took < SLOW_S else SLOW_SAMPLES_MIN
@@ -123,10 +119,7 @@ def shown(argv: Sequence[str]) -> str:
 def measure(cases: Sequence[Case], rounds: int) -> dict[str, Case]:
     """Run every case once to look at it, then `rounds` times in turn. Raises Failed."""
     for case in cases:
-        took = case.check()
-        if not case.pays_for(rounds, took):
-            took = min(took, case.check())  # What it does once on a new copy of a board, it does not do each time.
-        case.plan(took, rounds)
+        case.plan(case.check(), rounds)
     for number in range(rounds):
         for case in cases:
             case.sample(number, rounds)
