@@ -13,7 +13,7 @@ from lattice.core.integrity import Card, Finding
 from lattice.core.progress import Progress
 from lattice.core.record import Record
 from lattice.store.files import doctor
-from lattice.store.files.doctor import Logs, Seen
+from lattice.store.files.doctor import LogsByFolder, Seen
 from lattice.store.files.parallel import telling, without_collection
 
 
@@ -48,7 +48,7 @@ def examine(board: Board, elsewhere: Elsewhere | None = None, progress: Progress
     beside = _Beside(board)
     began_ns = time.time_ns()
 
-    def meanwhile(logs: Logs) -> None:
+    def meanwhile(logs: LogsByFolder) -> None:
         if elsewhere is not None:
             judges.append(elsewhere())
         beside.look(logs)
@@ -81,7 +81,7 @@ class _Beside:
         self._found: list[Finding] = []
         self.resources = 0
 
-    def look(self, logs: Logs) -> None:
+    def look(self, logs: LogsByFolder) -> None:
         """What needs no task to be judged, and what is to be judged."""
         from lattice.commands import session_files
         from lattice.store.files import doctor_derived, doctor_files, doctor_resources

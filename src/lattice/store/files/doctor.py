@@ -52,11 +52,11 @@ class Seen(Record):
     findings: tuple[Finding, ...]
 
 
-Logs = Mapping[str, Set[str]]
+LogsByFolder = Mapping[str, Set[str]]
 """By folder: the tasks whose logs are there."""
 
 
-def look(board: Path, began_ns: int, meanwhile: Callable[[Logs], None]) -> Seen:
+def look(board: Path, began_ns: int, meanwhile: Callable[[LogsByFolder], None]) -> Seen:
     """Read every log once. Nothing that is compared with them was read before `began_ns`.
 
     `meanwhile` is called, with the logs that there are, while other processes are still at it.

@@ -10,7 +10,7 @@ from lattice.core.codec import BadLine, parse
 from lattice.core.ids import is_id
 from lattice.core.integrity import Finding
 from lattice.core.text import how_many
-from lattice.store.files.doctor import DRAFT, Logs, Seen, files_in, is_at_work, names_in
+from lattice.store.files.doctor import DRAFT, LogsByFolder, Seen, files_in, is_at_work, names_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ DRAFT_AGE_S = 3600.0
 _FROM_GIT = "Restore the file from a backup or from git: git log -- .lattice/"
 
 
-def strays(board: Path, logs: Logs, now_s: float) -> Iterator[Finding]:
+def strays(board: Path, logs: LogsByFolder, now_s: float) -> Iterator[Finding]:
     """What stands where the board's files do: names that do not belong, what dead writers left, snapshots alone."""
     for place, ours in _NAMES.items():
         ending, home = _ENDINGS.get(place, ("", ""))
