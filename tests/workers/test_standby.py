@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,15 @@ def in_main(pid: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     caught = next(line for line in status.splitlines() if line.startswith("SigCgt")).split()[1]
     return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def held(pid: int) -> list[str]:
+    """What the process has open, by kind where it has no name, in the order of its descriptors."""
+    found = []
+    for name in sorted(os.listdir(f"/proc/{pid}/fd"), key=int):
+        with suppress(FileNotFoundError):  # It was closed meanwhile.
+            found.append(os.readlink(f"/proc/{pid}/fd/{name}").partition(":")[0])
+    return found
 
 
 def pid_of(guard: Standby) -> int:
@@ -200,8 +210,7 @@ def test_it_holds_nothing_but_its_socket_and_is_deaf_to_the_terminal(bench: Benc
     with standby.begun(board.root, board.ledger.new_id("run")) as guard:
         pid = pid_of(guard)
         eventually(lambda: in_main(pid))
-        held = {name: os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
-        assert [*["/dev/null"] * 3, "socket"] == [held[name].partition(":")[0] for name in sorted(held, key=int)]
+        eventually(lambda: [*["/dev/null"] * 3, "socket"] == held(pid))  # It may have a module open for a moment.
         assert ("/", pid) == (os.readlink(f"/proc/{pid}/cwd"), os.getsid(pid))
         assert guard.run_id.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
