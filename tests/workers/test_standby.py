@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from lattice.workers import handover, launch, lease, preflight, standby
 from lattice.workers.processes.table import is_stopped
 from lattice.workers.runs import RunFolder, all_runs
 from lattice.workers.standby import Standby
-from tests.workers.conftest import ANN, Bench, eventually, is_alive
+from tests.workers.conftest import ANN, Bench, eventually, is_alive, open_files
 from tests.workers.queueing.test_queue import tasks
 
 # Runs a command line, and notes the process of each guard that it begins in $NOTES/begun.
@@ -75,15 +74,6 @@ def in_main(pid: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     caught = next(line for line in status.splitlines() if line.startswith("SigCgt")).split()[1]
     return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
-
-
-def held(pid: int) -> list[str]:
-    """What the process has open, by kind where it has no name, in the order of its descriptors."""
-    found = []
-    for name in sorted(os.listdir(f"/proc/{pid}/fd"), key=int):
-        with suppress(FileNotFoundError):  # It was closed meanwhile.
-            found.append(os.readlink(f"/proc/{pid}/fd/{name}").partition(":")[0])
-    return found
 
 
 def pid_of(guard: Standby) -> int:
@@ -210,7 +200,7 @@ def test_it_holds_nothing_but_its_socket_and_is_deaf_to_the_terminal(bench: Benc
     with standby.begun(board.root, board.ledger.new_id("run")) as guard:
         pid = pid_of(guard)
         eventually(lambda: in_main(pid))
-        eventually(lambda: [*["/dev/null"] * 3, "socket"] == held(pid))  # It may have a module open for a moment.
+        eventually(lambda: [*["/dev/null"] * 3, "socket"] == open_files(pid))  # It may have a module open for a moment.
         assert ("/", pid) == (os.readlink(f"/proc/{pid}/cwd"), os.getsid(pid))
         assert guard.run_id.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):

@@ -14,7 +14,7 @@ import lattice
 from lattice.workers.processes import usage
 from lattice.workers.processes.table import parent_of
 from lattice.workers.runs import RunFolder
-from tests.workers.conftest import SOURCES, Bench, eventually, is_alive
+from tests.workers.conftest import SOURCES, Bench, eventually, is_alive, open_files
 from tests.workers.queueing.test_queue import configure, drained, tasks
 
 MEASURES = """
@@ -44,19 +44,13 @@ def status_of(pid: int, *names: str) -> dict[str, str]:
     return {name: said[name] for name in names}
 
 
-def open_files(pid: int) -> list[str]:
-    """What the process has open, by name; pipes by kind."""
-    names = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
-    return sorted(name.partition(":")[0] for name in names)
-
-
 def test_the_next_guard_is_a_fork_that_shows_its_own_run_and_has_nothing_of_the_last(bench: Bench) -> None:
     configure(bench, max_parallel=1)
     first, (second,) = chain(bench, 1, "exec sleep 300")
     guard, supervisor = bench.supervision(first)
     # It lets go of what it handed on a moment after its fork has it.
     eventually(lambda: {"pipe", str(first.lease)}.isdisjoint(open_files(guard)))
-    before = stack_of(guard), open_files(guard), status_of(guard, "SigBlk", "SigIgn", "SigCgt", "Umask")
+    before = stack_of(guard), sorted(open_files(guard)), status_of(guard, "SigBlk", "SigIgn", "SigCgt", "Umask")
     environment = Path(f"/proc/{guard}/environ").read_bytes()
     (bench.notes / "go").touch()
     eventually(lambda: bench.view(second).state == "running")
@@ -64,7 +58,7 @@ def test_the_next_guard_is_a_fork_that_shows_its_own_run_and_has_nothing_of_the_
     assert [] == [pid for pid in (guard, supervisor) if is_alive(pid)]
     guard, supervisor = bench.supervision(second)
     eventually(lambda: {"pipe", str(second.lease)}.isdisjoint(open_files(guard)))
-    after = stack_of(guard), open_files(guard), status_of(guard, "SigBlk", "SigIgn", "SigCgt", "Umask")
+    after = stack_of(guard), sorted(open_files(guard)), status_of(guard, "SigBlk", "SigIgn", "SigCgt", "Umask")
     assert before == after
     assert environment == Path(f"/proc/{guard}/environ").read_bytes()
     assert first.run_id.encode() not in Path(f"/proc/{guard}/cmdline").read_bytes()
