@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from tests.workers.conftest import eventually, is_alive
 Answer = tuple[int, list[int]]
 
 
-def work(items: Sequence[int]) -> Answer:
+def work(items: Iterable[int]) -> Answer:
     return os.getpid(), [item + 1 for item in items]
 
 
@@ -32,10 +32,10 @@ def three(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "_may_fork", lambda: True)
 
 
-def together(folder: Path) -> Callable[[Sequence[int]], Answer]:
+def together(folder: Path) -> Callable[[Iterable[int]], Answer]:
     """Work that goes on once three processes are at it."""
 
-    def wait_for_the_others(items: Sequence[int]) -> Answer:
+    def wait_for_the_others(items: Iterable[int]) -> Answer:
         (folder / str(os.getpid())).touch()
         eventually(lambda: len(list(folder.iterdir())) == 3)
         return work(items)
@@ -63,8 +63,8 @@ def test_few_items_stay_here() -> None:
 
 @pytest.mark.usefixtures("three")
 def test_what_the_caller_has_no_time_for_the_others_do(tmp_path: Path) -> None:
-    def noted(items: Sequence[int]) -> Answer:
-        (tmp_path / str(items[0])).touch()
+    def noted(items: Iterable[int]) -> Answer:
+        (tmp_path / str(min(items))).touch()
         return work(items)
 
     with closing(each_part(noted, range(40))) as answers:
@@ -77,7 +77,7 @@ def test_what_the_caller_has_no_time_for_the_others_do(tmp_path: Path) -> None:
 def test_what_a_helper_left_undone_is_done_here(tmp_path: Path) -> None:
     at_work = together(tmp_path)
 
-    def dies_elsewhere(items: Sequence[int]) -> Answer:
+    def dies_elsewhere(items: Iterable[int]) -> Answer:
         answer = at_work(items)
         if os.getpid() != here:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -91,7 +91,7 @@ def test_what_a_helper_left_undone_is_done_here(tmp_path: Path) -> None:
 def test_what_is_raised_elsewhere_is_raised_here(tmp_path: Path) -> None:
     at_work = together(tmp_path)
 
-    def refuses(items: Sequence[int]) -> Answer:
+    def refuses(items: Iterable[int]) -> Answer:
         at_work(items)
         if 7 in items:
             raise NotFound(f"seven, said {os.getpid()}")
@@ -119,8 +119,8 @@ def test_a_machine_without_processes_to_spare_does_it_alone(monkeypatch: pytest.
 def test_who_stops_leaves_no_process(stops: type[BaseException], tmp_path: Path) -> None:
     here, before = os.getpid(), len(os.listdir("/proc/self/fd"))
 
-    def slow_elsewhere(items: Sequence[int]) -> Answer:
-        if os.getpid() != here and items[0]:
+    def slow_elsewhere(items: Iterable[int]) -> Answer:
+        if os.getpid() != here and min(items):
             (tmp_path / str(os.getpid())).touch()
             signal.pause()
         elif os.getpid() == here:

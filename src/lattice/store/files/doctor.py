@@ -102,7 +102,7 @@ class _Part(Record):
     findings: list[Finding]
 
 
-def _look(board: Path, places: Sequence[Place]) -> _Part:
+def _look(board: Path, places: Iterable[Place]) -> _Part:
     part, events = _Part({}, set(), [], [], {}, 0, []), 0
     for place in places:
         kept = scan.read_kept(place)

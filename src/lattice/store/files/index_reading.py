@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
 from lattice.core.events import Event
 from lattice.core.pretty import document
@@ -56,7 +56,7 @@ def tasks(logs: Logs, stamped: Sequence[tuple[str, str | None]], now_ns: int) ->
 
     cut = _cutter() if len(stamped) >= _MANY else None
 
-    def read(part: Sequence[tuple[str, str | None]]) -> Part:
+    def read(part: Iterable[tuple[str, str | None]]) -> Part:
         found: Part = []
         for task_id, known in part:
             stamp = stamps.of(logs.root, task_id, now_ns) if known == "" else known
@@ -101,7 +101,7 @@ def _kept(text: bytes, stamp: str, cut: Cutter | None, *, away: bool) -> Prepare
 def texts(logs: Logs, ids: Sequence[str]) -> list[tuple[str, Words | LatticeError | None]]:
     """The words of these tasks; None of one that is gone."""
 
-    def read(part: Sequence[str]) -> list[tuple[str, Words | LatticeError | None]]:
+    def read(part: Iterable[str]) -> list[tuple[str, Words | LatticeError | None]]:
         return [(task_id, _words(logs, task_id)) for task_id in part]
 
     if not ids:

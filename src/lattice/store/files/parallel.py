@@ -9,19 +9,18 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import pairwise
 
-from lattice.core.progress import Progress
+from lattice.core.progress import Progress, told
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypeVar, overload
+    from typing import TypeVar
 
     _T = TypeVar("_T")
-    _T_co = TypeVar("_T_co", covariant=True)
     _R = TypeVar("_R")
 
 PART_MIN = 500
@@ -43,7 +42,7 @@ def telling(progress: Progress | None) -> Iterator[None]:
         _progress.reset(before)
 
 
-def in_parts(work: Callable[[Sequence[_T]], _R], items: Sequence[_T]) -> list[_R]:
+def in_parts(work: Callable[[Iterable[_T]], _R], items: Sequence[_T]) -> list[_R]:
     """`work` on consecutive parts of `items`, by all processors; the answers in the order of the parts.
 
     `work` runs in other processes too: what it changes in memory stays there, and its answer must be
@@ -52,7 +51,7 @@ def in_parts(work: Callable[[Sequence[_T]], _R], items: Sequence[_T]) -> list[_R
     return list(each_part(work, items))
 
 
-def each_part(work: Callable[[Sequence[_T]], _R], items: Sequence[_T]) -> Generator[_R, None, None]:
+def each_part(work: Callable[[Iterable[_T]], _R], items: Sequence[_T]) -> Generator[_R, None, None]:
     """As `in_parts`, each answer as it comes: what the caller does with it, it does while the others go on."""
     tally = _Tally(_progress.get(), len(items))
     count = len(items) // PART_MIN
@@ -93,34 +92,9 @@ class _Tally:
         if self._progress is not None and number:
             self._progress(self._done, self._total)
 
-    def counted(self, part: Sequence[_T]) -> Sequence[_T]:
-        """The part; an item of it is done when the next is asked for."""
-        return part if self._progress is None else _Counted(part, self)
-
-
-class _Counted(Sequence["_T_co"]):
-    def __init__(self, part: Sequence[_T_co], tally: _Tally) -> None:
-        self._part = part
-        self._tally = tally
-
-    def __iter__(self) -> Iterator[_T_co]:
-        for item in self._part:
-            yield item
-            self._tally.add(1)
-
-    def __len__(self) -> int:
-        return len(self._part)
-
-    if TYPE_CHECKING:
-
-        @overload
-        def __getitem__(self, place: int) -> _T_co: ...
-
-        @overload
-        def __getitem__(self, place: slice) -> Sequence[_T_co]: ...
-
-    def __getitem__(self, place: int | slice) -> _T_co | Sequence[_T_co]:
-        return self._part[place]
+    def counted(self, part: Sequence[_T]) -> Iterable[_T]:
+        """The part, whose items are added as they are done."""
+        return part if self._progress is None else told(part, lambda *_: self.add(1))
 
 
 def _may_fork() -> bool:

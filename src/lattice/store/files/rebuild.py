@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -61,7 +61,7 @@ _Put = tuple[str, LatticeError | None, list[tuple[str, bytes]], list[str]]
 """Of a log whose snapshot was put right: its id, damage, lifecycle lines, and short ids."""
 
 
-def _snapshots(board: Path, places: Sequence[scan.Place]) -> list[_Put]:
+def _snapshots(board: Path, places: Iterable[scan.Place]) -> list[_Put]:
     found: list[_Put] = []
     for place in places:
         kept = scan.read_kept(place)
